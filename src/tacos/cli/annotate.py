@@ -102,7 +102,7 @@ def annotate(  # noqa: PLR0913 - the options of the command
         settings=chosen,
     )
     if export is not None:
-        _print_export(annotation.export(export), run, as_json=as_json)
+        _print_export(annotation.export(export), as_json=as_json)
         return
     status = annotation.summarise()
     if as_json:
@@ -190,7 +190,6 @@ def _describe_judge(judge: Calibration) -> list[tuple[str, str]]:
 
 def _print_export(
     exported: LabelExport,
-    run: Path,
     *,
     as_json: bool,
 ) -> None:
@@ -199,15 +198,9 @@ def _print_export(
         console.print_json(exported.as_dict())
         return
     console.print_line(f"{count_words(exported.n_labels, 'label')}: {exported.folder}")
-    if exported.n_pairs:
-        pairs = count_words(exported.n_pairs, "pair")
-        file = exported.folder / workflow.PAIRS_FILE
-        console.print_line(f"{pairs} with a majority: tacos calibrate {file}")
-    if exported.n_without_majority:
-        pairs = count_words(exported.n_without_majority, "pair")
-        console.print_line(f"{pairs} without a majority: left out")
-    if exported.sheets:
-        answers = " ".join(f"--answers {sheet}" for sheet in exported.sheets)
-        console.print_line(
-            f"tags: tacos check-tags {run}{exported.check_options} {answers}"
-        )
+    pairs = count_words(exported.n_pairs, "pair")
+    console.print_line(
+        f"{pairs} with a majority; {exported.n_without_majority:,} without one left out"
+    )
+    for command in exported.commands:
+        console.print_line(f"next: {command}")

@@ -15,7 +15,7 @@ written. `id`, `note` and other fields are for people, and are not read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -25,6 +25,7 @@ from tacos.errors import InputError
 from tacos.store import files
 
 Decision = Literal["keep", "drop", "none"]
+FIELDS = ("content_hash", "decision", "tags", "note")
 N_SHOWN = 60
 """Characters of a faulty line that its error quotes."""
 
@@ -41,12 +42,14 @@ class RowEdit:
     note: str = ""
     place: str = ""
     """Where it stands, for messages: file and line."""
+    others: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that are not read, and are written back as they were."""
 
     def as_dict(self) -> dict[str, Any]:
         """As a line of the file; what is not said is left out."""
         said = {"decision": self.decision, "tags": self.tags, "note": self.note or None}
         given = {name: value for name, value in said.items() if value is not None}
-        return {"content_hash": self.content_hash, **given}
+        return {"content_hash": self.content_hash, **given, **self.others}
 
 
 Edits = Mapping[str, RowEdit]
@@ -124,6 +127,7 @@ def _parse_edit(line: str, place: str) -> RowEdit:
         tags=_parse_tags(row.get("tags"), place),
         note=note if isinstance(note, str) else "",
         place=place,
+        others={name: value for name, value in row.items() if name not in FIELDS},
     )
 
 

@@ -45,17 +45,13 @@ class Journal:
     @contextmanager
     def turn(self) -> Iterator[Turn]:
         """Read and append while no other writer does."""
-        with explain_os_errors(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            # Not "a+": what a killed process left must be cut off.
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-            with os.fdopen(descriptor, "r+b") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                content = file.read()
-                end = content.rfind(LINE_END) + 1
-                file.truncate(end)
-                file.seek(end)
-                yield Turn(file, self._parse(content[:end]))
+        with hold_lock(self.path) as file, explain_os_errors(self.path):
+            content = file.read()
+            # What a killed process left is cut off.
+            end = content.rfind(LINE_END) + 1
+            file.truncate(end)
+            file.seek(end)
+            yield Turn(file, self._parse(content[:end]))
 
     def _parse(self, content: bytes) -> list[dict[str, Any]]:
         """The entries of all whole lines."""
@@ -74,6 +70,22 @@ class Journal:
                 )
             entries.append(entry)
         return entries
+
+
+@contextmanager
+def hold_lock(path: Path) -> Iterator[BinaryIO]:
+    """A file, made where it does not exist, that nobody else holds meanwhile; waits for its turn.
+
+    Raises `OutputError` where it cannot be written.
+    """
+    with explain_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not "a+", which would only ever write at the end.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    with os.fdopen(descriptor, "r+b") as file:
+        # The lock goes with the open file: the system drops it even where a process is killed.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
 
 
 @dataclass(frozen=True)

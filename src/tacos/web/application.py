@@ -16,12 +16,12 @@ from starlette.types import ASGIApp
 from tacos.errors import TacosError
 from tacos.web import answers
 from tacos.web.guard import Door, Guard
-from tacos.web.screens import comparisons, diff, rows, run, what_if
+from tacos.web.screens import annotate, comparisons, diff, edits, rows, run, what_if
 from tacos.workflows.ui import RunView
 
 STATIC = Path(__file__).parent / "static"
 AGAIN = "start tacos ui with the run where it is now"
-SCREENS = (run, rows, comparisons, what_if, diff)
+SCREENS = (run, rows, comparisons, what_if, diff, edits, annotate)
 """Modules with a function `build_routes`. A screen is one of them and, of the same name, a module
 in `static/screens/`; `static/app.js` lists these.
 """

@@ -7,7 +7,8 @@ Several people may work on one run at once. Labels are written one by one, with 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,8 +26,10 @@ from tacos.methods.annotating.tasks import (
     UNCLEAR,
     Kind,
     Task,
+    count_kinds,
     find_fault,
 )
+from tacos.methods.samples.truncation import truncate_text
 from tacos.methods.tags import tag_quality
 from tacos.store import files
 from tacos.workflows import arguments, kept_files
@@ -50,6 +53,8 @@ NAME = re.compile(r"[^\W_][\w -]{0,38}\w|[^\W_]")
 """A name is that of a file, too."""
 MAX_COMMENT = 2_000
 """Characters."""
+MAX_SHOWN = 50_000
+"""Characters of a text that a person sees; the middle of longer ones is left out, visibly."""
 CASE_SETTINGS = ("n_precision", "n_consistency", "n_planted", "n_instructions")
 """The settings of `check` that decide which cases are drawn."""
 PAIRS_FILE = "pairs.jsonl"
@@ -71,8 +76,8 @@ class LabelExport:
     """Pairs with answers of which none has more than half."""
     sheets: tuple[Path, ...]
     n_labels: int
-    check_options: str
-    """What `tacos check-tags` needs to draw the same cases; "" where the run's settings do."""
+    commands: tuple[str, ...]
+    """What reads them."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -114,6 +119,15 @@ class Annotation:
         """Draw the tasks, or more of them; see `annotation_tasks.draw_and_keep_tasks`."""
         chosen = resolve_run_settings(settings, self.done.settings)
         return draw_and_keep_tasks(self.done, plan, chosen)
+
+    def count_tasks(self) -> dict[str, int]:
+        """Tasks of each kind."""
+        return count_kinds(self.task_set.tasks)
+
+    def find_export_folder(self) -> Path:
+        """Where labels are written if nobody names a folder: beside the run."""
+        run = self.done.run.absolute()
+        return run.with_name(f"{run.name.removesuffix('.run')}.labels")
 
     def list_people(self) -> list[str]:
         """Everybody who has answered something."""
@@ -230,26 +244,34 @@ class Annotation:
             writing.write_rows(pairs, target / PAIRS_FILE)
         single = list(label_exports.list_single_labels(chosen.tasks, standing))
         writing.write_rows(single, target / LABELS_FILE)
+        sheets = _write_sheets(chosen, standing, target / SHEETS)
+        commands = []
+        if pairs:
+            commands.append(f"tacos calibrate {shlex.quote(str(target / PAIRS_FILE))}")
+        if sheets:
+            commands.append(self._write_check_command(chosen, sheets))
         return LabelExport(
             folder=target,
             n_pairs=len(pairs),
             n_without_majority=len(majorities) - len(pairs),
-            sheets=tuple(_write_sheets(chosen, standing, target / SHEETS)),
+            sheets=tuple(sheets),
             n_labels=len(single),
-            check_options=self._list_check_options(chosen),
+            commands=tuple(commands),
         )
 
-    def _list_check_options(self, chosen: TaskSet) -> str:
-        """The options by which `tacos check-tags` draws the cases of these tasks."""
+    def _write_check_command(self, chosen: TaskSet, sheets: Sequence[Path]) -> str:
+        """The command that reads the sheets, with the options by which it draws the same cases."""
         settings = self.done.settings
         own = settings.check.model_dump(mode="json") | {"seed": settings.seed}
-        options = ""
+        words = ["tacos", "check-tags", str(self.done.run)]
         for name in CASE_SETTINGS:
             if chosen.check[name] != own[name]:
-                options += f" --set check.{name}={chosen.check[name]}"
+                words += ["--set", f"check.{name}={chosen.check[name]}"]
         if chosen.check["seed"] != own["seed"]:
-            options += f" --set seed={chosen.check['seed']}"
-        return options
+            words += ["--set", f"seed={chosen.check['seed']}"]
+        for sheet in sheets:
+            words += ["--answers", str(sheet)]
+        return shlex.join(words)
 
     def _read_standing(self) -> Standing:
         """The labels that count now."""
@@ -287,7 +309,10 @@ class Annotation:
         if is_right_first(task.id, person, chosen.plan.seed):
             rows.reverse()
         for name, row in zip((FIRST, SECOND), rows, strict=True):
-            shown[name] = {"instruction": row.instruction, "response": row.response}
+            shown[name] = {
+                "instruction": truncate_text(row.instruction, MAX_SHOWN),
+                "response": truncate_text(row.response, MAX_SHOWN),
+            }
         return shown
 
 

@@ -282,7 +282,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     edits = {
         "b": RowEdit("b", "drop", note="\u2028 odd"),
         "a": RowEdit("a", "keep", hostile),
-        "c": RowEdit("c", tags=()),
+        "c": RowEdit("c", tags=(), others={"id": "data.jsonl:3", "by": ["ann"]}),
     }
     file = tmp_path / "edits.jsonl"
     row_edits.write_edits(edits, file)

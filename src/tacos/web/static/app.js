@@ -4,17 +4,21 @@
 import { address } from "./address.js";
 import { getJson } from "./api.js";
 import { countWords, element, fill } from "./dom.js";
+import * as agreement from "./screens/agreement.js";
+import * as annotate from "./screens/annotate.js";
 import * as comparison from "./screens/comparison.js";
 import * as comparisons from "./screens/comparisons.js";
 import * as diff from "./screens/diff.js";
+import * as edits from "./screens/edits.js";
 import * as row from "./screens/row.js";
 import * as rows from "./screens/rows.js";
 import * as whatIf from "./screens/what_if.js";
 
 // A screen is a module with `path` (its word in the address), `title`, `keys` (pairs of key and
 // meaning, for the help), `isHidden` if no link leads to it, and `show({ main, params, signal, say, keys })`: it fills `main`, gives
-// `signal` to its requests, and may set `keys.onKey(event)`.
-const SCREENS = [rows, row, comparisons, comparison, whatIf, diff];
+// `signal` to its requests, and may set
+// `keys.onKey(event)`, which returns true for a digit that it takes for itself.
+const SCREENS = [rows, row, comparisons, comparison, whatIf, diff, edits, annotate, agreement];
 
 const KEYS = [
   ["?", "show or hide this help"],
@@ -95,12 +99,9 @@ function onKey(event) {
     return;
   }
   if (help.open) return;
+  if (keys.onKey?.(event) === true) return;
   const links = document.querySelectorAll("#screens a");
-  if (/^[1-9]$/.test(event.key) && links[event.key - 1]) {
-    links[event.key - 1].click();
-    return;
-  }
-  keys.onKey?.(event);
+  if (/^[1-9]$/.test(event.key) && links[event.key - 1]) links[event.key - 1].click();
 }
 
 async function nameRun() {

@@ -102,3 +102,8 @@ export function readForm(form) {
 export function showError(place, error) {
   fill(place, element("p", { class: "error", role: "alert" }, error.message));
 }
+
+/** A wide table in a place that scrolls by itself, by keyboard too. */
+export function scrollable(label, table) {
+  return element("div", { class: "scrolled", role: "region", tabindex: "0", "aria-label": label }, table);
+}

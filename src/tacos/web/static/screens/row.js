@@ -3,12 +3,13 @@
 import { getJson } from "../api.js";
 import { address } from "../address.js";
 import { countWords, dataText, element, fill, formatScore } from "../dom.js";
+import { EDIT_KEYS, editPanel } from "../edit_panel.js";
 import { comparisonTable } from "./comparisons.js";
 
 export const path = "row";
 export const title = "Row";
 export const isHidden = true;
-export const keys = [["u", "back to the list"]];
+export const keys = [["u", "back to the list"], ...EDIT_KEYS];
 
 const TITLES = {
   found: "What the rule found",
@@ -27,6 +28,7 @@ const TITLES = {
 export async function show({ main, params, signal, say, keys: pressed }) {
   pressed.onKey = (event) => {
     if (event.key === "u") history.back();
+    pressed.onEditKey?.(event);
   };
   const row = params.get("row") ?? "";
   const story = await getJson("/api/row", { row }, signal);
@@ -36,6 +38,7 @@ export async function show({ main, params, signal, say, keys: pressed }) {
     element("h1", {}, dataText(story.row)),
     element("p", { class: "verdict" }, dataText(story.verdict)),
     story.entry ? figures(story.entry) : null,
+    story.trace.content_hash ? await editPanel(story.trace.content_hash, { signal, say, keys: pressed }) : null,
     conversation(story),
     element("h2", {}, "What happened to it"),
     trace(story.trace),
