@@ -1,6 +1,6 @@
 """The stranger's run: a run whose right answers are known, for a reader who has the report alone.
 
-`python benchmarks/stranger.py FOLDER [-n 1000] [--port 8917]` selects from 8,000 rows of Alpaca and
+`python benchmarks/stranger.py FOLDER [-n 1000] [--port 8931]` selects from 8,000 rows of Alpaca and
 2,000 of Dolly by `tacos select` in a process of its own, with a simulated model behind a real local
 server (`stranger_world`). FOLDER then holds the inputs, `selected.jsonl`, the run (`run/`, with
 `report.html`), what the terminal said (`terminal.txt`), and `answers.json`: ten questions with what
@@ -42,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("-n", type=int, default=1000)
-    parser.add_argument("--port", type=int, default=8917)
+    parser.add_argument("--port", type=int, default=8931)
     parser.add_argument("--report", action="store_true")
     chosen = parser.parse_args()
     folder = chosen.folder.resolve()
