@@ -332,19 +332,19 @@ def _encode_samples(
 
 def _encode_tags(canonical_tags: Table, encoder: Encoder) -> TagVectors:
     """Every canonical tag and its vector."""
-    tags = canonical_tags.scan().select(pl.col("tags").explode().drop_nulls().unique())
-    names = tags.collect()["tags"].sort()
+    # Batch by batch: the tags of all samples together are many.
+    distinct: set[str] = set()
+    for batch in canonical_tags.batches(["tags"]):
+        distinct.update(batch["tags"].explode().drop_nulls().unique())
+    names = pl.Series("tags", sorted(distinct), pl.String)
     return TagVectors(names, encoder.encode(names.to_list()))
 
 
 def _join_tags(canonical_tags: Table, rows: pl.DataFrame) -> pl.DataFrame:
     """The rows with their canonical tags (null: none), in their order."""
-    all_tags = canonical_tags.scan().select("id", "tags")
-    tags = all_tags.join(
-        rows.lazy().select("id"),
-        on="id",
-        how="semi",
-    )
+    # A filter reads the table in parts, where a join would hold all of it.
+    is_wanted = pl.col("id").is_in(rows["id"].implode())
+    tags = canonical_tags.scan().select("id", "tags").filter(is_wanted)
     return rows.join(
         tags.collect(),
         on="id",
@@ -398,7 +398,9 @@ def _draw_rows(table: Table, columns: list[str], seed: int) -> pl.DataFrame:
     for batch in table.batches(columns):
         end = start + batch.height
         in_batch = drawn[(drawn >= start) & (drawn < end)]
-        parts.append(batch[(in_batch - start).tolist()])
+        rows = batch[(in_batch - start).tolist()]
+        # Made anew: rows that are picked keep the texts of their whole batch in memory.
+        parts.append(pl.DataFrame(rows.to_dict(as_series=False), schema=batch.schema))
         start = end
     if not parts:
         return table.scan().select(columns).collect()
