@@ -28,6 +28,7 @@ COLUMNS = (
     "instruction",
     "response",
 )
+DIGITS = 4
 SEPARATOR = "; "
 """Between the tags of a CSV cell."""
 
@@ -35,7 +36,7 @@ SEPARATOR = "; "
 def write_jsonl(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
     """A line for each row."""
     for row in rows:
-        ordered = {name: row[name] for name in COLUMNS}
+        ordered = {name: _round(row[name]) for name in COLUMNS}
         yield orjson.dumps(ordered, option=orjson.OPT_APPEND_NEWLINE)
 
 
@@ -59,4 +60,9 @@ def _write_cell(value: Any) -> Any:
     """A value as a cell; numbers stay numbers."""
     if isinstance(value, list):
         value = SEPARATOR.join(map(str, value))
-    return escape_formula(value) if isinstance(value, str) else value
+    return escape_formula(value) if isinstance(value, str) else _round(value)
+
+
+def _round(value: Any) -> Any:
+    """Scores without the digits that only their storage gave them."""
+    return round(value, DIGITS) if isinstance(value, float) else value

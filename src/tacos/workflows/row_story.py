@@ -13,13 +13,15 @@ from tacos.workflows.selection import Selection
 
 MAX_CHARS = 200_000
 """Characters of one text that are shown."""
+MAX_TURN_CHARS = 600_000
+"""Characters of all turns of one conversation that are shown."""
 
 
 def tell_row(selection: Selection, search: RowSearch, row: str) -> dict[str, Any]:
     """`row`, `verdict` and `trace` as `tacos explain --json` has them, `entry` as in the list of
     rows, `turns` of the conversation, and `raw`, the row as it was read.
 
-    A text of more than `MAX_CHARS` characters ends there, and says so.
+    A text of more than `MAX_CHARS` characters ends there, and says so; so does a conversation.
 
     Raises `InputError` if the input has no such row.
     """
@@ -50,22 +52,34 @@ def _read_texts(
     if scan is None:
         rejected = selection.artifacts["samples"].rejects()
         raw = rejected.filter(pl.col("id") == row_id)["raw"]
-        return {"turns": [], "raw": _cut(raw[0]), "framed": None}
+        return {"turns": [], "raw": cut_text(raw[0]), "framed": None}
     # Runs of earlier versions know no templates.
     complete = add_missing_columns(scan, SAMPLES)
     row = complete.select("turns", "raw", "framed").collect().row(0, named=True)
-    turns = [
-        {"role": turn["role"], "text": _cut(turn["text"])} for turn in row["turns"]
-    ]
     framed = row["framed"]
     return {
-        "turns": turns,
-        "raw": _cut(row["raw"]),
-        "framed": None if framed is None else _cut(framed),
+        "turns": _cut_turns(row["turns"]),
+        "raw": cut_text(row["raw"]),
+        "framed": None if framed is None else cut_text(framed),
     }
 
 
-def _cut(text: str) -> str:
+def _cut_turns(turns: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The first turns, and how many more there are."""
+    shown = []
+    n_chars = 0
+    for number, turn in enumerate(turns):
+        text = cut_text(turn["text"])
+        n_chars += len(text)
+        if n_chars > MAX_TURN_CHARS and shown:
+            n_more = len(turns) - number
+            shown.append({"role": "...", "text": f"[{n_more:,} more turns]"})
+            break
+        shown.append({"role": turn["role"], "text": text})
+    return shown
+
+
+def cut_text(text: str) -> str:
     """The text, or its beginning."""
     if len(text) <= MAX_CHARS:
         return text

@@ -10,7 +10,7 @@ from tacos.errors import InputError
 from tacos.methods.selecting.strategies import STRATEGIES
 from tacos.workflows.other_runs import OtherRuns
 from tacos.workflows.row_search import RowSearch, build_search
-from tacos.workflows.row_story import tell_row
+from tacos.workflows.row_story import cut_text, tell_row
 from tacos.workflows.run_state import STATE
 from tacos.workflows.selection import GivenRun, Selection, load
 from tacos.workflows.verdict_search import VerdictSearch
@@ -107,7 +107,8 @@ class RunView:
         if position is None:
             raise InputError(f"the input of this run has no row {row!r}")
         entry = self.search.describe_rows([position])[0]
-        return entry | self.search.texts.read([position])[0]
+        texts = self.search.texts.read([position])[0]
+        return entry | {name: cut_text(text) for name, text in texts.items()}
 
 
 def ui(run: GivenRun) -> RunView:

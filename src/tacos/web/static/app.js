@@ -89,6 +89,8 @@ function isTyping(target) {
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (event.key === "Escape" && isTyping(event.target)) {
+    // A field for searching would be emptied.
+    event.preventDefault();
     event.target.blur();
     return;
   }

@@ -71,18 +71,27 @@ export function choice(name, entries, current, describe = (entry) => entry.name)
 }
 
 /**
- * A list that follows its form: when a field changes, the address follows, and `load(params)`
- * is called. Typing waits for a pause.
+ * A list that follows its form: when a field changes, the address follows, and `load()`
+ * is called. Typing waits for a pause, and for nothing once the screen was left (`signal`).
  */
-export function followForm(form, load) {
+export function followForm(form, signal, load) {
   let waiting;
+  let loaded = JSON.stringify(readForm(form));
+  signal.addEventListener("abort", () => clearTimeout(waiting));
   const follow = () => {
     clearTimeout(waiting);
-    load(readForm(form));
+    // Leaving a field tells of a change that was loaded while it was typed.
+    const values = JSON.stringify(readForm(form));
+    if (values === loaded) return;
+    loaded = values;
+    load();
   };
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     follow();
+  });
+  form.addEventListener("reset", () => {
+    loaded = "{}";
   });
   form.addEventListener("change", follow);
   form.addEventListener("input", () => {

@@ -57,7 +57,7 @@ export async function show({ main, params, signal, say, keys: pressed }) {
     results.querySelector("a.entry")?.focus();
   }
 
-  followForm(form, () => {
+  followForm(form, signal, () => {
     page = "";
     load();
   });

@@ -17,6 +17,8 @@ const COLUMNS = [
   { name: "correctness", title: "Correctness", sort: true, isNumber: true },
   { name: "length", title: "Length", sort: true, isNumber: true },
 ];
+// The row that was opened last.
+let opened = "";
 // What is most interesting of a column comes first.
 const IS_DESCENDING = { rank: false, score: true, correctness: true, length: true };
 
@@ -87,18 +89,23 @@ export async function show({ main, params, signal, say, keys: pressed }) {
     );
   }
 
-  followForm(form, () => {
+  followForm(form, signal, () => {
     order.page = "";
     load();
   });
-  form.addEventListener("reset", () => {
-    history.replaceState(null, "", address(path));
+  form.addEventListener("reset", (event) => {
+    // The browser would reset to what the fields held at first, not to nothing.
+    event.preventDefault();
     order.sort = order.descending = order.page = "";
-    // The browser resets to what the fields held at first, not to nothing.
     for (const field of form.elements) if (field.name) field.value = "";
     load();
   });
+  results.addEventListener("click", (event) => {
+    opened = event.target.closest("a.entry")?.getAttribute("href") ?? opened;
+  });
   await load();
+  // Who comes back from a row goes on where they were.
+  [...results.querySelectorAll("a.entry")].find((link) => link.getAttribute("href") === opened)?.focus();
 }
 
 function buildForm(filters, given) {

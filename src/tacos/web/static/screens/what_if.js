@@ -56,6 +56,7 @@ export async function show({ main, signal, say }) {
   }
 
   let waiting;
+  signal.addEventListener("abort", () => clearTimeout(waiting));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     clearTimeout(waiting);
