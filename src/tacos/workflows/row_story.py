@@ -66,7 +66,7 @@ def _read_texts(
 
 def _cut_turns(turns: list[dict[str, str]]) -> list[dict[str, str]]:
     """The first turns, and how many more there are."""
-    shown = []
+    shown: list[dict[str, str]] = []
     n_chars = 0
     for number, turn in enumerate(turns):
         text = cut_text(turn["text"])
