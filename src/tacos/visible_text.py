@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 CONTROL_CHARACTERS = (*range(32), *range(127, 160))
 # Two that some programs take for ends of lines
 SEPARATORS = (0x2028, 0x2029)
@@ -9,13 +12,21 @@ SEPARATORS = (0x2028, 0x2029)
 CHANGES_OF_DIRECTION = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 # Halves of a character: no output can carry them
 SURROGATES = tuple(range(0xD800, 0xE000))
+# No characters at all, which XML refuses as it refuses most control characters
+NONCHARACTERS = (0xFFFE, 0xFFFF)
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """A spreadsheet takes a cell that starts so for a formula."""
 FORMULA_ESCAPE = "'"
 SIGN = "\N{REPLACEMENT CHARACTER}"
 
 _IN_A_LINE = dict.fromkeys(
-    [*CONTROL_CHARACTERS, *SEPARATORS, *CHANGES_OF_DIRECTION, *SURROGATES],
+    [
+        *CONTROL_CHARACTERS,
+        *SEPARATORS,
+        *CHANGES_OF_DIRECTION,
+        *SURROGATES,
+        *NONCHARACTERS,
+    ],
     SIGN,
 )
 _IN_A_TEXT = {
@@ -44,6 +55,21 @@ def clean_text(text: str) -> str:
     'user �admin\\n'
     """
     return text.translate(_IN_A_TEXT)
+
+
+def clean_texts(value: Any) -> Any:
+    """A value of JSON with every text in it cleaned.
+
+    >>> clean_texts({"data": [{"tag": "\x1b[2J", "n": 1}]})
+    {'data': [{'tag': '�[2J', 'n': 1}]}
+    """
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, Mapping):
+        return {name: clean_texts(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean_texts(each) for each in value]
+    return value
 
 
 def escape_json(text: str) -> str:

@@ -10,6 +10,7 @@ import polars as pl
 import vl_convert
 
 from tacos.report.figure_texts import format_share
+from tacos.visible_text import clean_texts
 
 WIDTH = 460
 HEIGHT = 320
@@ -112,12 +113,13 @@ def chart_curve(
 
 def render_svg(chart: Mapping[str, Any]) -> str:
     """A chart as SVG."""
-    return str(vl_convert.vegalite_to_svg(dict(chart)))
+    # The renderer ends the whole process at a character that XML does not know.
+    return str(vl_convert.vegalite_to_svg(clean_texts(chart)))
 
 
 def render_png(chart: Mapping[str, Any]) -> bytes:
     """A chart as PNG, at twice the size."""
-    return bytes(vl_convert.vegalite_to_png(dict(chart), scale=2))
+    return bytes(vl_convert.vegalite_to_png(clean_texts(chart), scale=2))
 
 
 def _chart_table(table: pl.DataFrame) -> Any:

@@ -15,7 +15,7 @@ import vl_convert
 from markupsafe import Markup, escape
 
 from tacos.report.page_parts import DataTable, Figure, HoverPoint
-from tacos.visible_text import clean_text
+from tacos.visible_text import clean_text, clean_texts
 
 INK = "currentColor"
 MUTED = "var(--muted)"
@@ -94,14 +94,16 @@ def build_figure(
 
 def draw_svg(chart: Mapping[str, Any], title: str) -> Markup:
     """A chart as an SVG that takes the width of its place, and its title as its name."""
+    # The renderer ends the whole process at a character that XML does not know.
+    clean = clean_texts(chart)
     # No address is allowed: a chart has its data inside it.
     if "/vega/" in chart["$schema"]:
         # Vega has no argument for its looks.
-        styled = {"background": None, "config": CONFIG, **chart}
+        styled = {"background": None, "config": CONFIG, **clean}
         drawn = vl_convert.vega_to_svg(styled, allowed_base_urls=[])
     else:
         drawn = vl_convert.vegalite_to_svg(
-            dict(chart),
+            clean,
             config=CONFIG,
             allowed_base_urls=[],
         )

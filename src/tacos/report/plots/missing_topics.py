@@ -21,6 +21,7 @@ from tacos.report.plots.share_texts import (
     SHARE_NUMBERS,
     list_share_cells,
 )
+from tacos.visible_text import clean_texts
 
 N_BARS = 12
 """Groups of each side that are drawn."""
@@ -187,4 +188,5 @@ def _chart_bars(shown: pl.DataFrame) -> dict[str, Any]:
 
 def _as_expression(names: list[str]) -> str:
     """A list of texts as Vega's expressions write it: as JSON."""
-    return orjson.dumps(names).decode()
+    # `draw_svg` cannot clean them any more: JSON hides what is in them.
+    return orjson.dumps(clean_texts(names)).decode()
