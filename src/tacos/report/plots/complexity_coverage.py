@@ -15,6 +15,7 @@ from tacos.methods.measures.selection_figures import Figures
 from tacos.report.figure_texts import NOT_KNOWN, format_figure, format_share
 from tacos.report.figures import INK, LONGEST, POOL, RANDOM, SELECTED, build_figure
 from tacos.report.page_parts import DataTable, Figure
+from tacos.report.plots.dots import VEGA_LITE
 
 MOST_DRAWS = 200
 FEWEST_DRAWS = 20
@@ -217,7 +218,7 @@ def _chart_points(
     if chance is not None and random["coverage"] is not None:
         layers += _chart_ranges(chance, random)
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "$schema": VEGA_LITE,
         "width": WIDTH,
         "height": HEIGHT,
         "layer": layers,

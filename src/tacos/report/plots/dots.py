@@ -14,6 +14,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 VEGA = "https://vega.github.io/schema/vega/v5.json"
+VEGA_LITE = "https://vega.github.io/schema/vega-lite/v6.json"
 
 
 def scale_places(

@@ -16,6 +16,7 @@ from tacos.methods.measures.representation import (
 )
 from tacos.report.figures import INK, LONGEST, SELECTED, build_figure
 from tacos.report.page_parts import DataTable, Figure
+from tacos.report.plots.dots import VEGA_LITE
 from tacos.report.plots.share_texts import (
     SHARE_HEAD,
     SHARE_NUMBERS,
@@ -175,7 +176,7 @@ def _chart_bars(shown: pl.DataFrame) -> dict[str, Any]:
         "value": LONGEST,
     }
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "$schema": VEGA_LITE,
         "data": {"values": values},
         "width": WIDTH,
         "height": {"step": 20},

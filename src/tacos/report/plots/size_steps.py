@@ -10,6 +10,7 @@ from tacos.counts import count_words
 from tacos.report.figure_texts import format_figure, format_share
 from tacos.report.figures import INK, RANDOM, SELECTED, build_figure
 from tacos.report.page_parts import DataTable, Figure
+from tacos.report.plots.dots import VEGA_LITE
 
 WIDTH = 230
 HEIGHT = 200
@@ -138,7 +139,7 @@ def _chart_steps(sizes: SizeSteps) -> dict[str, Any]:
     if scores:
         panels.append(_chart_panel(scores, "mean score", ",.3~f"))
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "$schema": VEGA_LITE,
         "hconcat": panels,
         "spacing": 28,
     }

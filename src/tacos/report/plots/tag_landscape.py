@@ -20,7 +20,7 @@ from tacos.methods.measures.representation import (
 )
 from tacos.report.figures import INK, SELECTED, build_figure
 from tacos.report.page_parts import DataTable, Figure
-from tacos.report.plots.dots import VEGA
+from tacos.report.plots.dots import VEGA, VEGA_LITE
 from tacos.report.plots.share_texts import (
     SHARE_HEAD,
     SHARE_NUMBERS,
@@ -180,7 +180,7 @@ def _chart_steps(bars: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "encoding": {"x": x, "y": y, "text": {"field": "text"}},
     }
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "$schema": VEGA_LITE,
         "data": {"values": list(bars)},
         "width": 240,
         "height": {"step": 24},

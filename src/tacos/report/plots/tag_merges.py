@@ -29,7 +29,7 @@ DOUBTFUL = 0.5
 """A merge is called doubtful where the chance that both names mean the same is below this."""
 CLOSE = 0.7
 """Below this chance the merges that a sentence names were close calls."""
-N_NAMED = 5
+N_NAMED = 8
 BY_HAND = "by hand"
 """How the reason of a person's override ends."""
 
@@ -136,7 +136,7 @@ def describe_merges(merges: pl.DataFrame) -> str:
             f"; {n_doubtful:,} of the merges {verb} doubtful: by their words the two names are "
             "more likely to mean different things"
         )
-    worst = merges.filter(pl.col("chance") < CLOSE).head(N_NAMED)
+    worst = _list_worst(merges)
     if worst.height:
         named = [
             f"{raw} -> {canonical} ({_format_chance(chance)})"
@@ -148,6 +148,21 @@ def describe_merges(merges: pl.DataFrame) -> str:
     if n_unknown:
         text += f". Of {n_unknown:,} it was not estimated (by hand, or of few rows)"
     return text + "."
+
+
+def _list_worst(merges: pl.DataFrame) -> pl.DataFrame:
+    """The merges that a sentence names: one of those that differ in capitals alone."""
+    close = merges.filter(pl.col("chance") < CLOSE)
+    folded = close.with_columns(
+        folded_raw=pl.col("raw").str.to_lowercase(),
+        folded_canonical=pl.col("canonical").str.to_lowercase(),
+    )
+    distinct = folded.unique(
+        ["folded_raw", "folded_canonical"],
+        keep="first",
+        maintain_order=True,
+    )
+    return distinct.head(N_NAMED)
 
 
 # Doubts

@@ -1,23 +1,29 @@
-"""How scores and lengths of the selection are distributed."""
+"""How scores and lengths are distributed, and how they go together."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import altair as alt
 import polars as pl
 
 from tacos.report.figures import build_figure
 from tacos.report.page_parts import DataTable, Figure, Section
+from tacos.report.plots.dots import VEGA_LITE
+from tacos.report.plots.score_plots import (
+    draw_score_length,
+    draw_value_correctness,
+)
 from tacos.report.report_input import ReportInput
 
 N_BINS = 30
-WIDTH = 460
+WIDTH = 284
 HEIGHT = 160
 
 
 def build_distributions(source: ReportInput) -> Section:
-    """A histogram of the scores, and one of the lengths."""
+    """Scores against lengths, value against correctness, and a histogram of scores and one of
+    lengths.
+    """
     figures = []
     scores = source.rows["score"].drop_nulls()
     if len(scores):
@@ -33,22 +39,19 @@ def build_distributions(source: ReportInput) -> Section:
             source.rows["length"],
         )
     )
-    values = {"figures": figures}
-    return Section("distributions", "Scores and lengths of the selection", values)
+    drawn = [
+        draw_score_length(source.pool, source.drawn),
+        draw_value_correctness(source.pool, source.drawn),
+    ]
+    plots = [figure for figure in drawn if figure is not None]
+    values = {"figures": [*plots, *figures]}
+    return Section("distributions", "Scores and lengths", values)
 
 
 def _build_histogram_figure(name: str, title: str, values: pl.Series) -> Figure:
     """How often values fall into each of 30 bins."""
     bins = build_histogram(values)
     median = float(values.median())  # type: ignore[arg-type]
-    x = alt.X("low:Q", title=None, axis=alt.Axis(tickCount=6))
-    y = alt.Y("n:Q", title="rows", axis=alt.Axis(tickCount=4))
-    chart = (
-        alt.Chart(alt.InlineData(values=bins))
-        .mark_bar()
-        .encode(x=x.bin("binned"), x2="high:Q", y=y)
-        .properties(width=WIDTH, height=HEIGHT)
-    )
     rows = [
         (f"{each['low']:,.1f} to {each['high']:,.1f}", f"{each['n']:,}")
         for each in bins
@@ -56,11 +59,36 @@ def _build_histogram_figure(name: str, title: str, values: pl.Series) -> Figure:
     return build_figure(
         name,
         title,
-        chart.to_dict(),
+        _chart_histogram(bins),
         DataTable(("from, to", "rows"), rows, frozenset({1})),
         caption=f"The median is {median:,.1f}.",
         basis=f"{len(values):,} selected rows",
     )
+
+
+def _chart_histogram(bins: list[dict[str, Any]]) -> dict[str, Any]:
+    """Bars, as Vega-Lite."""
+    x = {
+        "field": "low",
+        "type": "quantitative",
+        "bin": "binned",
+        "title": None,
+        "axis": {"tickCount": 6},
+    }
+    y = {
+        "field": "n",
+        "type": "quantitative",
+        "title": "rows",
+        "axis": {"tickCount": 4},
+    }
+    return {
+        "$schema": VEGA_LITE,
+        "data": {"values": bins},
+        "width": WIDTH,
+        "height": HEIGHT,
+        "mark": "bar",
+        "encoding": {"x": x, "x2": {"field": "high"}, "y": y},
+    }
 
 
 def build_histogram(values: pl.Series) -> list[dict[str, Any]]:

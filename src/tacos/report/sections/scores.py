@@ -5,10 +5,6 @@ from __future__ import annotations
 from tacos.report.figure_texts import format_score
 from tacos.report.judge_words import NO_FACTS
 from tacos.report.page_parts import DataTable, Section
-from tacos.report.plots.score_plots import (
-    draw_score_length,
-    draw_value_correctness,
-)
 from tacos.report.report_input import ReportInput
 from tacos.report.score_figures import describe_length_correlation
 
@@ -35,12 +31,7 @@ def build_scores(source: ReportInput) -> Section | None:
         "mean of the selected",
         "correlation with length",
     )
-    drawn = [
-        draw_score_length(source.pool, source.drawn),
-        draw_value_correctness(source.pool, source.drawn),
-    ]
     values = {
-        "figures": [figure for figure in drawn if figure is not None],
         "summary": summary,
         "table": DataTable(head, rows, frozenset({1, 2, 3})),
         "no_facts": NO_FACTS,

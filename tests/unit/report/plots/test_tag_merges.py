@@ -71,6 +71,18 @@ def test_a_sentence_says_how_many_look_wrong_and_names_them(minilm: Encoder) -> 
     assert "Of 1 it was not estimated" in text
 
 
+def test_a_sentence_names_spellings_of_one_merge_once(minilm: Encoder) -> None:
+    spellings = [
+        (raw, 9, "Tax Law", "match", "match: same", [])
+        for raw in ("Gardening", "gardening", "GARDENING")
+    ]
+    merges = tag_merges.rank_merges(
+        pl.DataFrame(spellings, VOCABULARY, orient="row"), minilm, signs=True
+    )
+    text = tag_merges.describe_merges(merges)
+    assert text.lower().count("gardening -> tax law") == 1
+
+
 def test_only_the_most_frequent_are_estimated(
     minilm: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
