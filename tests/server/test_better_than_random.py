@@ -81,6 +81,19 @@ def test_a_second_judge_that_shaped_the_scores_is_not_asked(
     assert "9 data sets" in by_grade["measure"], "it rests on the grades alone"
 
 
+def test_a_member_of_the_panel_is_no_second_judge(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    done = select_by_server(
+        server,
+        tmp_path,
+        judge={"models": ["tiny-1", "embedded"], "mode": "comparative"},
+    )
+    assert "grades" in done.artifacts
+    assert done.summary.verdict["answer"] == "not known"
+    assert "length" not in done.summary.tastes
+
+
 def test_labels_tell_before_anyone_else(server: FaultServer, tmp_path: Path) -> None:
     verdict = select_by_server(server, tmp_path, judge=LABELLED).summary.verdict
     assert verdict["measure"] == "the judge's reliability on labelled pairs"

@@ -33,7 +33,7 @@ from tacos.pipeline.steps.reliability import (
     find_reliability,
     list_held_out_shares,
 )
-from tacos.report.judge_words import name_judge
+from tacos.report.judge_words import EMBEDDED, name_judge
 from tacos.report.selection_request import MadeRequest, read_request
 from tacos.store.artifacts import Artifact
 
@@ -211,9 +211,9 @@ def is_second_judge(artifacts: Artifacts, settings: Settings) -> bool:
     if asked.by != "score" or asked.selector or asked.strategy == "singleton":
         return False
     grader = artifacts["grades"].model
-    judges = [each.model for name, each in artifacts.items() if "verdicts" in name]
-    # The name of a panel holds those of its members.
-    if any(grader and judge and grader in judge for judge in judges):
+    judges = {each.model for name, each in artifacts.items() if "verdicts" in name}
+    # The grader may have compared the rows, too, alone or as a member of a panel.
+    if grader in judges or EMBEDDED.intersection(settings.judge.panel):
         return False
     return find_grade_reliability(artifacts).value is not None
 
