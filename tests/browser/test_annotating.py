@@ -27,6 +27,8 @@ from tacos.web.server import build_server, open_socket
 from tacos.workflows.selection import Selection
 
 Serve = Callable[[Selection], str]
+# Agreement is computed, and machines of CI are slow.
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture
@@ -165,7 +167,7 @@ def test_agreement_follows_what_others_answer(
     expect(ann.locator(".done")).to_contain_text("2 done, 2 left")
     # Without a reload.
     row = watching.get_by_role("row").filter(has_text="Is the tag right?")
-    expect(row.get_by_role("cell").nth(1)).to_have_text("2", timeout=15_000)
+    expect(row.get_by_role("cell").nth(1)).to_have_text("2", timeout=40_000)
 
 
 def test_rows_are_kept_dropped_and_tagged_by_keyboard(

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -35,7 +36,15 @@ class Journal:
             content = self.path.read_bytes()
         except FileNotFoundError:
             return []
-        return self._parse(content)
+        return _parse_lines(content, self.path)
+
+    def find_version(self) -> tuple[int, int]:
+        """What changes with every entry: size and time of change; (0, 0) without a file."""
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return 0, 0
+        return status.st_size, status.st_mtime_ns
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Write one entry. Raises `OutputError` where it cannot be written."""
@@ -51,25 +60,7 @@ class Journal:
             end = content.rfind(LINE_END) + 1
             file.truncate(end)
             file.seek(end)
-            yield Turn(file, self._parse(content[:end]))
-
-    def _parse(self, content: bytes) -> list[dict[str, Any]]:
-        """The entries of all whole lines."""
-        whole, _, _ = content.rpartition(LINE_END)
-        if not whole:
-            return []
-        entries = []
-        for number, line in enumerate(whole.split(LINE_END), start=1):
-            try:
-                entry = orjson.loads(line)
-            except ValueError:
-                entry = None
-            if not isinstance(entry, dict):
-                raise RunError(
-                    f"{self.path}, line {number} is damaged: restore the line or remove it"
-                )
-            entries.append(entry)
-        return entries
+            yield Turn(file, content[:end], self.path)
 
 
 @contextmanager
@@ -90,13 +81,40 @@ def hold_lock(path: Path) -> Iterator[BinaryIO]:
 
 @dataclass(frozen=True)
 class Turn:
-    """One writer's turn: the entries so far, and the file."""
+    """One writer's turn."""
 
     file: BinaryIO
-    entries: list[dict[str, Any]]
+    content: bytes
+    """What was there before."""
+    path: Path
+
+    @cached_property
+    def entries(self) -> list[dict[str, Any]]:
+        """The entries before this turn. Raises `RunError` where a line is damaged."""
+        return _parse_lines(self.content, self.path)
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Write one entry, and wait until it is on disk."""
         self.file.write(orjson.dumps(dict(entry)) + LINE_END)
         self.file.flush()
         os.fsync(self.file.fileno())
+
+
+def _parse_lines(content: bytes, path: Path) -> list[dict[str, Any]]:
+    """The entries of all whole lines. Raises `RunError` where one is damaged."""
+    # Half a line at the end is what a killed process has left.
+    whole, _, _ = content.rpartition(LINE_END)
+    if not whole:
+        return []
+    entries = []
+    for number, line in enumerate(whole.split(LINE_END), start=1):
+        try:
+            entry = orjson.loads(line)
+        except ValueError:
+            entry = None
+        if not isinstance(entry, dict):
+            raise RunError(
+                f"{path}, line {number} is damaged: restore the line or remove it"
+            )
+        entries.append(entry)
+    return entries

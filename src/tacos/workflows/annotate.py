@@ -93,6 +93,7 @@ class Annotation:
     def __init__(self, done: Selection) -> None:
         self.done = done
         self.journal = open_journal(done.run)
+        self._standing: tuple[object, Standing] | None = None
         self._tasks: tuple[int, TaskSet] | None = None
         self._status: tuple[object, AnnotationStatus] | None = None
 
@@ -210,12 +211,11 @@ class Annotation:
 
     def summarise(self) -> AnnotationStatus:
         """What people say, and how far they agree; computed again when there is a new label."""
-        entries = self.journal.read()
         chosen = self.task_set
-        version = (len(entries), find_tasks_version(self.done.run))
+        version = (self.journal.find_version(), find_tasks_version(self.done.run))
         if self._status is not None and self._status[0] == version:
             return self._status[1]
-        standing = labels.replay_history(entries)
+        standing = self._read_standing()
         status = summarise_labels(self.done, chosen, standing)
         self._status = (version, status)
         return status
@@ -274,8 +274,14 @@ class Annotation:
         return shlex.join(words)
 
     def _read_standing(self) -> Standing:
-        """The labels that count now."""
-        return labels.replay_history(self.journal.read())
+        """The labels that count now; replayed again when anybody has written one."""
+        # Before reading: a label that comes meanwhile makes the next call read again.
+        version = self.journal.find_version()
+        if self._standing is not None and self._standing[0] == version:
+            return self._standing[1]
+        standing = labels.replay_history(self.journal.read())
+        self._standing = (version, standing)
+        return standing
 
     def _check_person(self, person: str) -> None:
         """Raise `InputError` unless a name can be that of a person."""

@@ -22,7 +22,7 @@ from tacos.methods.measures.rater_agreement import MISSING, Ints
 
 SizedStatistic = Callable[..., float | None]
 """A figure computed from ratings, shape (tasks, people), and the number of answers."""
-N_DRAWS = 500
+N_DRAWS = 200
 """Draws of an interval: enough for two digits, and quick enough to be looked at live."""
 
 
@@ -133,12 +133,8 @@ def _measure_question(
         n_categories,
         seed,
     )
-    between: dict[str, SizedStatistic] = {
-        "agreement": rater_agreement.pairwise_agreement,
-        "Cohen kappa": rater_agreement.cohen_kappa,
-    }
-    if len(people) == 2:
-        del between["agreement"]  # it is that among all people
+    # Among many people there are many pairs: one measure each.
+    between: dict[str, SizedStatistic] = {"Cohen kappa": rater_agreement.cohen_kappa}
     for first, second in combinations(range(len(people)), 2):
         pairs = rater_agreement.pair_ratings(ratings[:, first], ratings[:, second])
         names = f"{people[first]} and {people[second]}"

@@ -243,7 +243,9 @@ def test_fleiss_kappa_of_three_people_by_hand() -> None:
     ac1_chance = (0.5 * 0.5 + 1 / 3 * 2 / 3 + 1 / 6 * 5 / 6) / 2
     ac1 = figure_of(figures, "3 people", "Gwet AC1")
     assert ac1.value == pytest.approx((2 / 3 - ac1_chance) / (1 - ac1_chance))
-    assert figure_of(figures, "bea and cyd", "agreement").value == pytest.approx(0.5)
+    # bea and cyd: 2 of 4 agree; by chance 2/4 * 2/4 + 1/4 * 2/4
+    kappa = figure_of(figures, "bea and cyd", "Cohen kappa")
+    assert kappa.value == pytest.approx((0.5 - 0.375) / (1 - 0.375))
 
 
 def test_missing_and_unclear_answers_are_no_category() -> None:

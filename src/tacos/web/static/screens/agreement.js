@@ -14,7 +14,7 @@ const EVERY = 10_000; // milliseconds between two looks at the labels
 const ABOUT = { better: "better row", value: "value", correctness: "correctness", precision: "tag is right", consistency: "tag means the same" };
 
 export async function show({ main, signal, say }) {
-  const place = element("div", {});
+  const place = element("div", {}, element("p", { class: "faint" }, "Reading what people have answered ..."));
   const exported = element("div", { role: "status" });
   const button = element("button", { type: "button", class: "first", click: exportLabels }, "Export labels");
   fill(main, element("h1", {}, "Agreement"), place, element("h2", {}, "Export"), element("p", {}, button), exported);
