@@ -18,11 +18,12 @@ import pytest
 from tests.small_world import MODELS, judge_by_instruction, make_rows, run_command
 
 import tacos
-from tacos.cli.shared import summary
+from tacos.cli.shared import outcome, summary
 from tacos.report import charts
 from tacos.report.facts import UNCLUSTERED
 from tacos.report.figure_texts import LABELS, SUMMARY_FIGURES, format_figure
 from tacos.workflows.compare import WITHIN_LIMITS
+from tacos.workflows.selection import load
 
 SAMPLE = Path(__file__).parents[2] / "demo" / "sample.jsonl"
 N_ROWS = 120
@@ -457,3 +458,14 @@ def test_the_time_that_a_person_waits_is_not_less_than_the_stages_take(
     assert float(told[1]) >= float(told[2])
     again = " ".join(show(*words, *QUICK).replace("│", " ").split())
     assert f"the stages took {told[2]} when they ran" in again
+
+
+def test_stages_that_did_not_run_are_no_part_of_the_wait(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command that waited for a busy machine, and ran no stage, said "of which 0.7 in stages"."""
+    words = ["select", write_data(tmp_path), "-n", N, "-o", tmp_path / "out.jsonl"]
+    show(*words, *QUICK)
+    outcome.print_run(load(tmp_path / "out.jsonl.run"), 900.0)
+    printed = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "seconds 900.0 for this command; the stages took" in printed

@@ -40,9 +40,14 @@ def format_replies(summary: RunSummary) -> Lines:
             yield f"replies to {stage}", f"{n_replies:,} from the ledger, {source}"
 
 
-def format_seconds(summary: RunSummary, waited: float | None) -> str:
+def format_seconds(
+    summary: RunSummary,
+    waited: float | None,
+    *,
+    is_new: bool = True,
+) -> str:
     """How long the command took, the total of the stages, and those that took longest, the slowest
-    first.
+    first; `is_new` says whether all of them ran in this command.
     """
     slowest_first = sorted(summary.seconds.items(), key=lambda item: -item[1])
     stages = [
@@ -53,7 +58,7 @@ def format_seconds(summary: RunSummary, waited: float | None) -> str:
     if waited is None:
         return f"{total:.1f} in stages{details}"
     command = f"{waited:.1f} for this command"
-    if total > waited:
-        # Stages that are up to date did not run again.
+    # Stages that are up to date did not run again, however short they were.
+    if not is_new or total > waited:
         return f"{command}; the stages took {total:.1f} when they ran{details}"
     return f"{command}, of which {total:.1f} in stages{details}"

@@ -55,4 +55,5 @@ def print_run(done: Selection, seconds: float | None = None) -> None:
         files,
         row_id=row_id,
         waited=seconds,
+        is_new=set(done.made) >= set(done.artifacts),
     )

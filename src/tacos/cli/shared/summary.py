@@ -29,18 +29,20 @@ def print_summary(
     *,
     row_id: str = "",
     waited: float | None = None,
+    is_new: bool = True,
 ) -> None:
     """Print a summary.
 
     `asked` is the size that was asked for, of the files `inputs`; `row_id` a row to ask about next;
-    `waited` the seconds that a person waited for the command.
+    `waited` the seconds that a person waited for the command, and `is_new` whether all stages ran
+    in it.
     """
     console.print_hanging(summary_lead.format_lead(summary, asked, inputs))
     for label, text in summary_lead.list_files(files):
         console.print_line(f"{label}: {text}")
     for command in summary_lead.suggest_commands(summary, files.run, row_id):
         console.print_line(f"next: {command}")
-    lines = format_summary(summary, waited)
+    lines = format_summary(summary, waited, is_new=is_new)
     console.print_pairs("what the stages did", lines, label_width=LABEL_WIDTH)
     if summary.selection:
         console.out.print(_build_selection_table(summary))
@@ -49,6 +51,8 @@ def print_summary(
 def format_summary(
     summary: RunSummary,
     waited: float | None = None,
+    *,
+    is_new: bool = True,
 ) -> list[tuple[str, str]]:
     """Label and text of each line of what the stages did; a stage that did not run has none."""
     return [
@@ -62,7 +66,7 @@ def format_summary(
         ("models", _join_pairs(summary.models)),
         *cost_lines.format_spending(summary),
         *cost_lines.format_replies(summary),
-        ("seconds", cost_lines.format_seconds(summary, waited)),
+        ("seconds", cost_lines.format_seconds(summary, waited, is_new=is_new)),
     ]
 
 
