@@ -120,7 +120,7 @@ def test_what_a_failed_run_leaves_is_said(
     assert end.value.code == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert "only 12 usable rows" in line
-    assert f"What was finished is kept in {output}.run" in line
+    assert f". What was finished is kept in {output}.run" in line
 
 
 def test_a_failed_run_without_a_finished_stage_leaves_nothing(data: Path) -> None:

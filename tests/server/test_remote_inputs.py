@@ -2,6 +2,7 @@
 file, faults are waited for or are one line, and no login, query or signature is kept or shown.
 """
 
+import gc
 import gzip
 import json
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from tests.small_world import MODELS, judge_by_instruction, make_rows, run_comma
 
 import tacos
 from tacos.errors import ConfigError, InputError
-from tacos.formats import reading, writing
+from tacos.formats import reading, remote_failures, writing
 from tacos.formats.remote_inputs import RECORD
 
 SECRET = "X-Amz-Signature=5ecre7"
@@ -174,6 +175,57 @@ def test_a_host_that_is_not_there_is_one_line() -> None:
     )
     assert "check the network" in output
     assert "5ecre7" not in output
+
+
+def test_addresses_that_lead_to_each_other_are_one_line(web: WebServer) -> None:
+    """`0, message='', url=...`, and 14 seconds of waiting."""
+    web.redirects = {"a.jsonl": f"/b.jsonl?{SECRET}", "b.jsonl": "/a.jsonl"}
+    code, output = run_command("inspect", f"{web.address}/a.jsonl")
+    told = "leads from one address to the next without end; check the address"
+    assert (code, output) == (2, f"{web.address}/a.jsonl {told}")
+    times = [path for command, path, _ in web.asked if command == "HEAD"]
+    assert times.count("/a.jsonl") < 20  # followed once, not five times
+
+
+def test_an_answer_that_always_ends_too_early_is_one_line(
+    web: WebServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """`400, message:`, as if the server had said so, and lines about unclosed connections."""
+    monkeypatch.setattr(remote_failures, "WAITS", (0.0,))
+    web.files["a.jsonl"] = encode(make_rows(90), "a.jsonl", tmp_path)
+    web.sends_parts = False
+    web.n_broken = 1_000
+    code, output = run_command("inspect", f"{web.address}/a.jsonl?{SECRET}")
+    gc.collect()  # aiohttp notices then what was not closed
+    assert code == 2
+    assert output == (
+        f"{web.address}/a.jsonl cannot be reached or breaks off: its answer ends too early, or "
+        "is not the one that it announces; check the network, and run the same command again"
+    )
+    assert [line for line in caplog.records if line.name == "asyncio"] == []
+
+
+def test_a_server_that_is_asked_as_it_is_opened_is_one_line() -> None:
+    """FTP logs in at once: a traceback."""
+    code, output = run_command("inspect", "ftp://me:passw0rd@localhost:9/a.jsonl")
+    assert code == 2
+    assert output.startswith(
+        "ftp://localhost:9/a.jsonl cannot be reached or breaks off: "
+    )
+    assert "passw0rd" not in output
+    assert "\n" not in output
+
+
+def test_a_package_that_no_extra_has_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever lacked paramiko was sent to tacos-select[http]."""
+    monkeypatch.setitem(__import__("sys").modules, "paramiko", None)
+    code, output = run_command("inspect", "sftp://localhost/a.jsonl")
+    assert code == 2
+    assert output.startswith("sftp://localhost/a.jsonl needs a package: ")
+    assert "paramiko" in output
 
 
 def test_an_unknown_scheme_is_one_line() -> None:

@@ -29,6 +29,8 @@ class WebServer:
     """What a query must hold, if anything."""
     n_broken: int = 0
     """Answers that are still to break off in the middle."""
+    redirects: dict[str, str] = field(default_factory=dict)
+    """Path without its first slash -> where it leads."""
     statuses: list[int] = field(default_factory=list)
     """Failures that are still to come instead of an answer."""
     asked: list[tuple[str, str, str]] = field(default_factory=list)
@@ -57,6 +59,8 @@ class _Handler(BaseHTTPRequestHandler):
         web.asked.append((self.command, self.path, self.headers.get("Range", "")))
         if web.statuses:
             self._fail(web.statuses.pop(0))
+        elif path in web.redirects:
+            self._fail(302, location=web.redirects[path])
         elif web.signature and web.signature not in parts.query:
             self._fail(403)
         elif path == "" or path.endswith("/"):

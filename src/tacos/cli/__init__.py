@@ -177,7 +177,8 @@ def run_app(started: float) -> None:
     except TacosError as error:
         # What the error leaves behind is noted on it.
         notes = getattr(error, "__notes__", [])
-        message = " ".join([f"tacos: {error}", *notes])
+        said = str(error).rstrip(".") if notes else str(error)
+        message = ". ".join([f"tacos: {said}", *notes])
         # It may quote a row.
         print(clean_line(message), file=sys.stderr)
         sys.exit(error.exit_code)

@@ -127,6 +127,8 @@ def _print_cleaning(cleaning: Cleaning) -> None:
         )
         if counts.n_without:
             prompts += f", {counts.n_without:,} without one"
+        if counts.n_short:
+            prompts += f", {counts.n_short:,} too short to be looked for"
         lines.append((f"against {file}", prompts))
     for rule, n_rows in cleaning.counts.items():
         lines.append((rule, f"{n_rows:,} dropped"))

@@ -48,7 +48,7 @@ def digest_file(file: Path) -> str:
         with file.open("rb") as content:
             return hashlib.file_digest(content, _new_hash).hexdigest()
     except OSError as error:
-        raise ConfigError(f"file {file}: {error.strerror}") from None
+        raise ConfigError(f"file {file} {_describe(error)}") from None
 
 
 def _new_hash() -> Any:
@@ -60,6 +60,15 @@ def _read_text(file: Path, kind: str = "file") -> str:
     try:
         return file.read_text("utf-8")
     except OSError as error:
-        raise ConfigError(f"{kind} {file}: {error.strerror}") from None
+        raise ConfigError(f"{kind} {file} {_describe(error)}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{kind} {file} is not UTF-8 text") from None
+
+
+def _describe(error: OSError) -> str:
+    """Why a file cannot be read, and what to do."""
+    if isinstance(error, FileNotFoundError):
+        return "does not exist; check the name"
+    if isinstance(error, IsADirectoryError):
+        return "is a folder; name a file"
+    return f"cannot be read: {error.strerror}; mend that, or name another"

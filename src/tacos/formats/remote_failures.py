@@ -29,7 +29,7 @@ EXTRAS = {
     "abfss": "az",
     "adl": "az",
 }
-"""Scheme -> the extra that it needs; all others need `http`."""
+"""Scheme -> the extra that it needs, beside the web's."""
 CREDENTIALS = {
     "hub": "HF_TOKEN",
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or FSSPEC_S3_ANON=true for a public "
@@ -62,33 +62,14 @@ def try_again(
             raise
         except Exception as error:  # file systems raise what their libraries raise
             if wait is None or not _may_pass(error, is_first=is_first):
-                raise _explain(error, address) from None
+                raise explain_failure(error, address) from None
             reason = hide_secrets(take_line(error))
             log.info("%s: %s; trying again", redact_address(address), reason)
             time.sleep(wait)
     raise AssertionError("the last try returns or raises")
 
 
-def _may_pass(error: Exception, *, is_first: bool) -> bool:
-    """Whether a failure may be gone at the next try."""
-    status = _find_status(error)
-    if status is not None:
-        return status in BUSY or status >= 500
-    if is_first and _is_unreachable(error):
-        return False
-    lasting = (
-        FileNotFoundError,
-        PermissionError,
-        IsADirectoryError,
-        NotImplementedError,
-    )
-    has_cause = error.__cause__ is not None
-    if isinstance(error, FileNotFoundError) and has_cause:
-        return True  # the web's file system calls every failure a missing file
-    return not isinstance(error, lasting) and not _lacks_credentials(error)
-
-
-def _explain(error: Exception, address: str) -> InputError:
+def explain_failure(error: Exception, address: str) -> InputError:
     """What went wrong, and what to do."""
     shown = redact_address(address)
     # What is no URL is the name of a data set of the hub.
@@ -113,11 +94,39 @@ def _explain(error: Exception, address: str) -> InputError:
         return InputError(
             f"{shown} cannot be read: the server answers HTTP {status}; try again later"
         )
-    reason = hide_secrets(take_line(error.__cause__ or error))
+    if _is_redirected_for_ever(error):
+        return InputError(
+            f"{shown} leads from one address to the next without end; check the address"
+        )
+    if _is_bad_http(error):
+        reason = "its answer ends too early, or is not the one that it announces"
+    else:
+        reason = hide_secrets(take_line(error.__cause__ or error))
     return InputError(
         f"{shown} cannot be reached or breaks off: {reason}; "
         "check the network, and run the same command again"
     )
+
+
+def _may_pass(error: Exception, *, is_first: bool) -> bool:
+    """Whether a failure may be gone at the next try."""
+    if _is_redirected_for_ever(error):
+        return False
+    status = _find_status(error)
+    if status is not None:
+        return status in BUSY or status >= 500
+    if is_first and _is_unreachable(error):
+        return False
+    lasting = (
+        FileNotFoundError,
+        PermissionError,
+        IsADirectoryError,
+        NotImplementedError,
+    )
+    has_cause = error.__cause__ is not None
+    if isinstance(error, FileNotFoundError) and has_cause:
+        return True  # the web's file system calls every failure a missing file
+    return not isinstance(error, lasting) and not _lacks_credentials(error)
 
 
 def _iterate_causes(error: BaseException) -> Iterator[BaseException]:
@@ -132,6 +141,8 @@ def _iterate_causes(error: BaseException) -> Iterator[BaseException]:
 
 def _find_status(error: BaseException) -> int | None:
     """The HTTP status that an error comes from, if it is one."""
+    if _is_bad_http(error):
+        return None  # aiohttp calls an answer that it cannot read a 400
     for cause in _iterate_causes(error):
         response = getattr(cause, "response", None)
         status = getattr(cause, "status", getattr(response, "status_code", None))
@@ -141,6 +152,20 @@ def _find_status(error: BaseException) -> int | None:
         if isinstance(status, int) and status >= 400:
             return status
     return None
+
+
+def _is_bad_http(error: BaseException) -> bool:
+    """Whether an answer broke off, or is not as HTTP wants it."""
+    return any(
+        type(cause).__module__ == "aiohttp.http_exceptions"
+        for cause in _iterate_causes(error)
+    )
+
+
+def _is_redirected_for_ever(error: BaseException) -> bool:
+    """Whether addresses lead to each other."""
+    names = {type(cause).__name__ for cause in _iterate_causes(error)}
+    return "TooManyRedirects" in names
 
 
 def _is_unreachable(error: BaseException) -> bool:

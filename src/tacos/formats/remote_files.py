@@ -17,7 +17,12 @@ from typing import Any, BinaryIO
 from tacos.addresses import parse_hub_path, redact_address
 from tacos.errors import InputError
 from tacos.formats import hub
-from tacos.formats.remote_failures import EXTRAS, take_line, try_again
+from tacos.formats.remote_failures import (
+    EXTRAS,
+    explain_failure,
+    take_line,
+    try_again,
+)
 from tacos.records import canonical_hash
 
 log = logging.getLogger(__name__)
@@ -80,7 +85,8 @@ def is_pinned(address: str) -> bool:
 def connect(address: str) -> tuple[Any, str]:
     """The file system of an address, and the path there.
 
-    Raises `InputError` for an unknown scheme and where the package for it is missing.
+    Raises `InputError` for an unknown scheme, where the package for it is missing, and where a
+    server that is asked at once (FTP, SFTP) cannot be reached.
     """
     scheme = address.partition("://")[0].lower()
     shown = redact_address(address)
@@ -92,8 +98,11 @@ def connect(address: str) -> tuple[Any, str]:
 
         options = _list_options(scheme)
         file_system, path = fsspec.core.url_to_fs(address, **options)
-    except ImportError:
-        extra = EXTRAS.get(scheme, "http")
+        _silence_loop()
+    except ImportError as error:
+        extra = "http" if scheme in WEB else EXTRAS.get(scheme)
+        if extra is None:
+            raise InputError(f"{shown} needs a package: {take_line(error)}") from None
         raise InputError(
             f"{shown} needs a package: pip install 'tacos-select[{extra}]'"
         ) from None
@@ -101,6 +110,8 @@ def connect(address: str) -> tuple[Any, str]:
         raise InputError(
             f"{shown} cannot be opened: {take_line(error)}; check the address"
         ) from None
+    except Exception as error:  # file systems raise what their libraries raise
+        raise explain_failure(error, address) from None
     return file_system, str(path)
 
 
@@ -334,6 +345,17 @@ def _can_jump(file_system: Any, path: str, address: str, size: Any) -> bool:
                 return False
 
     return try_again(read_second_byte, address, is_first=True)
+
+
+def _silence_loop() -> None:
+    """Keep what a broken connection leaves open off the screen: its failure is told once, by the
+    error.
+    """
+    from fsspec.asyn import get_loop
+
+    get_loop().set_exception_handler(
+        lambda _, context: log.debug("%s", context["message"])
+    )
 
 
 def _list_options(scheme: str) -> dict[str, Any]:

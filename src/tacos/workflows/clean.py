@@ -199,7 +199,11 @@ def _choose_bounds(
     """The least and the greatest length of a response."""
     least = MIN_LENGTH if min_length is None else min_length
     greatest = MAX_LENGTH if max_length is None else max_length
-    if not 0 <= least <= greatest:
+    if least < 0:
+        raise ConfigError(
+            f"the least length of a response must be 0 or more, not {least:,}"
+        )
+    if least > greatest:
         raise ConfigError(
             f"responses of {least:,} to {greatest:,} characters: "
             "the least length must not be above the greatest"

@@ -165,7 +165,7 @@ def open_source(
     runs = _load_runs(settings)
     for run in runs:
         if run.run.resolve() == directory.resolve():
-            raise ConfigError(
+            raise RunError(
                 f"{run.run} cannot be extended in its own directory: name another output (-o) or "
                 "another run (--run)"
             )
@@ -224,9 +224,11 @@ def _load_runs(settings: Settings) -> list[Selection]:
             "a run with a cascade of taggers (cascade.sample) cannot be extended; "
             "--set cascade.sample=0 has the language model tag all new rows"
         )
-    runs = []
+    runs: list[Selection] = []
     for name in settings.extend.runs:
         run = load(name)
+        if any(run.run.resolve() == earlier.run.resolve() for earlier in runs):
+            raise ConfigError(f"--extend {name} is given twice: name each run once")
         if "samples" not in run.artifacts:
             raise RunError(f"{name} has read no rows: finish it, or leave out --extend")
         runs.append(run)

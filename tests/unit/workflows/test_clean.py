@@ -219,6 +219,27 @@ def test_evaluation_sets_are_counted_with_rows_that_have_no_prompt(
     assert "2 prompts of 3 rows, 1 without one" in printed
 
 
+def test_prompts_that_are_too_short_to_be_looked_for_are_counted(
+    tmp_path: Path,
+) -> None:
+    """A set of one word, for which nothing is looked, counted as one prompt."""
+    evaluation = tmp_path / "eval.jsonl"
+    target = tmp_path / "out" / "clean.jsonl"
+    target.parent.mkdir()
+    words = ("clean", write_rows(tmp_path), "-o", target, "--against", evaluation)
+    evaluation.write_text('{"prompt": "Hello!"}\n{"prompt": "Name a colour."}\n')
+    assert "2 prompts of 2 rows, 1 too short" in run_command(*words)[1]
+    evaluation.write_text('{"prompt": "Hello!"}\n')
+    code, printed = run_command(*words)
+    assert code == 2
+    assert "eval.jsonl: 1 prompt, none of which has three words" in printed
+
+
+def test_a_least_length_below_zero_is_called_that(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="must be 0 or more, not -5"):
+        tacos.clean(write_rows(tmp_path), tmp_path / "clean.jsonl", min_length=-5)
+
+
 def test_an_evaluation_set_that_is_mostly_broken_is_refused(tmp_path: Path) -> None:
     evaluation = tmp_path / "eval.jsonl"
     prompt = json.dumps({"prompt": "Name three colours of the rainbow for me."})
@@ -364,3 +385,18 @@ def test_paraphrases_of_rows_that_stay_are_dropped(tmp_path: Path) -> None:
 
 def test_settings_know_the_rules_that_need_only_a_name() -> None:
     assert {*get_args(CleaningRule), "language", "contamination"} == set(RULES)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("none.jsonl", "does not exist; check the name"), (".", "is a folder")],
+)
+def test_an_evaluation_set_of_a_selection_that_cannot_be_read_says_what_to_do(
+    tmp_path: Path, name: str, told: str
+) -> None:
+    code, printed = run_command(
+        *("select", write_rows(tmp_path), "-n", 1, "-o", tmp_path / "out.jsonl"),
+        *("--against", tmp_path / name),
+    )
+    assert code == 2
+    assert told in printed

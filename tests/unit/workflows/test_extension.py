@@ -74,6 +74,7 @@ def test_no_new_rows_at_all_only_select_again(pool: Path, tmp_path: Path) -> Non
         (("--set", "cluster.k=5"), "add --renew"),
         (("--set", "cascade.sample=200"), "cascade.sample"),
         (("--extend", "{pool}"), "no run.json"),
+        (("--extend", "{pool}/out.jsonl.run"), "is given twice: name each run once"),
     ],
 )
 def test_what_does_not_go_with_a_run_is_refused(

@@ -59,6 +59,15 @@ class Contamination(NamedTuple):
     matched: str
 
 
+def is_long_enough(prompt: Prompt) -> bool:
+    """Whether a prompt can be looked for: a word or two may be in any row.
+
+    >>> is_long_enough(Prompt("a:0", ("hello", "there")))
+    False
+    """
+    return len(prompt.words) >= RUN
+
+
 def list_evaluation_prompts(row: Mapping[str, Any]) -> list[str]:
     """The prompts of one row of an evaluation set; of a conversation, what users say.
 
@@ -96,7 +105,7 @@ class PromptIndex:
         n_rows_with: Mapping[str, int],
         n_rows: int,
     ) -> None:
-        self._prompts = [prompt for prompt in prompts if len(prompt.words) >= RUN]
+        self._prompts = [prompt for prompt in prompts if is_long_enough(prompt)]
         self._weights = [
             [_weigh(n_rows_with.get(word, 0), n_rows) for word in prompt.words]
             for prompt in self._prompts

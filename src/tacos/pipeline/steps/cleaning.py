@@ -19,11 +19,13 @@ import polars as pl
 from tacos.addresses import is_elsewhere, redact_address
 from tacos.config import Settings
 from tacos.config.files import digest_file
+from tacos.counts import count_words
 from tacos.errors import ConfigError, InputError
 from tacos.formats import reading
 from tacos.methods.cleaning.contamination import (
     Prompt,
     PromptIndex,
+    is_long_enough,
     list_evaluation_prompts,
     split_words,
 )
@@ -80,11 +82,14 @@ class _RowRules(NamedTuple):
 
 
 class EvaluationCounts(NamedTuple):
-    """Prompts of an evaluation set, its rows, and those of them that have no prompt."""
+    """Prompts of an evaluation set, its rows, those of them that have no prompt, and the prompts
+    that are too short to be looked for.
+    """
 
     n_prompts: int
     n_rows: int
     n_without: int
+    n_short: int
 
 
 def find_unfit_samples(tables: Tables, settings: Settings) -> pl.DataFrame:
@@ -220,13 +225,21 @@ def read_evaluation_prompts(
                 f"{shown}: no prompts found; its fields are {join_names(sorted(fields))}, "
                 "a field of prompts is called prompt, instruction, question or turns"
             )
+        n_short = sum(not is_long_enough(prompt) for prompt in found)
+        if n_short == len(found):
+            raise InputError(
+                f"{shown}: {count_words(n_short, 'prompt')}, none of which has three words, so "
+                "none can be looked for; give whole prompts, or leave this file out"
+            )
         if n_without > MOST_WITHOUT * n_rows:
             raise InputError(
                 f"{shown}: {n_without:,} of {n_rows:,} rows are unreadable or have no prompt, "
                 "so contamination by them would go unseen; mend the file, or leave these rows out"
             )
         prompts += found
-        evaluation_sets[shown] = EvaluationCounts(len(found), n_rows, n_without)
+        evaluation_sets[shown] = EvaluationCounts(
+            len(found), n_rows, n_without, n_short
+        )
     return prompts, evaluation_sets
 
 
