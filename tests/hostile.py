@@ -127,16 +127,20 @@ def write_hostile_file(folder: Path) -> Path:
 
 
 def answer_hostile(text: str) -> str:
-    """A good answer of the fault server's model, with a hostile text in each tag and each reason."""
-    answer = json.loads(text)
-    hostile = list(HOSTILE.values())[zlib.crc32(text.encode()) % len(HOSTILE)]
+    """A reply of the fault server's model, with a hostile text in each tag and each reason."""
+    reply = json.loads(text)
+    message = reply["choices"][0]["message"]
+    answer = json.loads(message["content"])
+    draw = zlib.crc32(message["content"].encode())
+    hostile = list(HOSTILE.values())[draw % len(HOSTILE)]
     if "analysis" in answer:
         answer["analysis"] = f"{hostile} A and B differ."
     for tag in answer.get("tags", []):
         tag["explanation"] = hostile
     if "tags" in answer:
         answer["tags"].append({"tag": hostile, "explanation": hostile})
-    return json.dumps(answer)
+    message["content"] = json.dumps(answer)
+    return json.dumps(reply)
 
 
 def select_hostile(folder: Path) -> tacos.Selection:
@@ -151,6 +155,7 @@ def select_hostile(folder: Path) -> tacos.Selection:
         llm = {"base_url": server.url, "model": MODEL_NAME, "proxy": "none"}
         settings = {
             "llm": llm,
+            "tag": {"model": "llm"},
             "judge": {"model": "llm"},
             "select": {"n": 80, "keep": kept},
             "normalise": {"alpha": 1},

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+import pytest
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -29,6 +30,13 @@ Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 WIDTHS = (1280, 390)
 """Pixels: a laptop's and a phone's"""
+LOOKS = [
+    ("light", 1280),
+    ("dark", 390),
+    pytest.param("dark", 1280, marks=pytest.mark.slow),
+    pytest.param("light", 390, marks=pytest.mark.slow),
+]
+"""Parameters (scheme, width) of a test: each scheme and each width are in the short form."""
 
 
 def open_browser(playwright: Playwright) -> Browser:
@@ -64,13 +72,15 @@ class PageWatch:
         own.
         """
         url = target.resolve().as_uri() if isinstance(target, Path) else target
-        self._origins += (url if url.startswith("file:") else _find_origin(url),)
+        self.allow(url)
         context = self._browser.new_context(
             color_scheme=scheme,
             viewport={"width": width, "height": 900},
             java_script_enabled=scripts,
             accept_downloads=True,
         )
+        # Machines that do more than one thing are slow.
+        context.set_default_timeout(120_000)
         self._contexts.append(context)
         context.route("**/*", self._check_request)
         context.expose_function(
@@ -84,6 +94,10 @@ class PageWatch:
         page.on("popup", lambda popup: self.faults.append(f"popup: {popup.url}"))
         page.goto(url, wait_until="load")
         return page
+
+    def allow(self, url: str) -> None:
+        """Let pages ask for a file, or for anything of a server."""
+        self._origins += (url if url.startswith("file:") else _find_origin(url),)
 
     def close(self) -> None:
         """Close all pages; what is still on its way counts."""
