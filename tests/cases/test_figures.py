@@ -210,12 +210,14 @@ def test_counts_scores_and_seconds_are_the_same_in_summary_and_report(
                 assert [stage, reason, f"{count:,}"] in in_report
                 assert f"{count:,} x {reason}" in printed
     for name, figures in world.printed["scores"].items():
-        (row,) = (row for row in in_report if row[0] == name)
-        assert row[1:4] == [
+        told = [
+            name,
             str(figures["n"]),
             f"{figures['mean']:.1f}",
             f"{figures['selected']:.1f}",
         ]
+        # Other tables have lines of that name, too, of other figures.
+        assert told in [row[:4] for row in in_report]
     measured = world.printed["selection"]["selection"]
     mean = world.printed["scores"]["score"]["mean"]
     assert mean == pytest.approx(world.printed["selection"]["pool"]["mean_score"])

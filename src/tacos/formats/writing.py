@@ -20,7 +20,12 @@ from tacos.formats.json import encode_json_array
 from tacos.formats.json_rows import decode_row, encode_json_value
 from tacos.formats.jsonl import encode_json_lines
 from tacos.formats.rows import RawRow
-from tacos.store.files import check_writable, replace_file
+from tacos.store.files import (
+    check_is_here,
+    check_writable,
+    name_beside,
+    replace_file,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,6 +38,7 @@ PREFIX = "tacos_"
 
 def check_rows_writable(path: str | Path) -> None:
     """Raise `OutputError` unless the suffix names a format and the file can be written."""
+    check_is_here(Path(path))
     if not infer_kind(str(path)):
         raise OutputError(
             f"{path}: unknown output format; "
@@ -121,7 +127,7 @@ def sidecar_path(output: str | Path) -> Path:
     """
     target = Path(output)
     kind = infer_kind(target.name) if has_types(target) else "jsonl"
-    return target.with_name(f"{target.name}.scores.{kind}")
+    return name_beside(target, f".scores.{kind}")
 
 
 def write_sidecar(scores: pl.DataFrame, output: str | Path) -> Path:

@@ -18,6 +18,7 @@ from typing import BinaryIO, cast
 
 import zstandard
 
+from tacos.addresses import redact_address
 from tacos.errors import OutputError
 
 READ_SIZE = 1 << 20
@@ -37,6 +38,28 @@ def check_writable(path: str | Path) -> None:
         probe = _temporary_path(target)
         probe.touch()
         probe.unlink()
+
+
+def name_beside(target: Path, ending: str) -> Path:
+    """The file beside a target: its name and an ending. Raises `OutputError` where the target is no
+    name of a file here.
+    """
+    check_is_here(target)
+    if not target.name or target.name == "..":
+        raise OutputError(f"{target} is a folder: name a file in it")
+    return target.with_name(target.name + ending)
+
+
+def check_is_here(target: Path) -> None:
+    """Raise `OutputError` for an output that is an address, which may hold a login."""
+    # As a path, an address has one slash after its scheme.
+    scheme, found, rest = str(target).partition(":/")
+    if not found or len(scheme) < len("s3") or Path(f"{scheme}:").exists():
+        return
+    address = redact_address(f"{scheme}://{rest.lstrip('/')}")
+    raise OutputError(
+        f"{address} is an address: name a file here, and send it there afterwards"
+    )
 
 
 def check_parent(target: Path, parent: Path) -> None:

@@ -19,6 +19,7 @@ from tacos.methods.cleaning.sensitive_rows import mask_row
 from tacos.methods.samples.sample_parsing import row_to_json
 from tacos.store.artifacts import Artifact
 from tacos.store.exact_duplicates import DUPLICATE
+from tacos.store.files import name_beside
 
 if TYPE_CHECKING:
     from tacos.formats.original_types import TypedRows
@@ -52,7 +53,7 @@ class RowMasking:
 
 def dropped_path(target: Path) -> Path:
     """`<output>.dropped.jsonl`."""
-    return target.with_name(f"{target.name}.dropped.jsonl")
+    return name_beside(target, ".dropped.jsonl")
 
 
 def write_kept_rows(

@@ -28,6 +28,7 @@ from tacos.pipeline.run_loop import ConcatenatedTable, Progress, run_steps
 from tacos.pipeline.stages import REFINEMENT
 from tacos.records import REFINEMENTS, REJECTS, VERDICTS
 from tacos.store.artifacts import Artifact, Store
+from tacos.store.files import name_beside
 from tacos.workflows import arguments, kept_files
 from tacos.workflows.given_settings import (
     GivenSettings,
@@ -167,7 +168,7 @@ def refine(
 
 def changes_path(target: Path) -> Path:
     """`<output>.changes.jsonl`."""
-    return target.with_name(f"{target.name}.changes.jsonl")
+    return name_beside(target, ".changes.jsonl")
 
 
 def list_own_files(run: Path) -> list[Path]:

@@ -32,6 +32,7 @@ from tacos.pipeline.model_factory import UserFunctions, open_models
 from tacos.pipeline.run_loop import Progress, run_plan
 from tacos.pipeline.steps import pool
 from tacos.store.artifacts import Artifact, Store
+from tacos.store.files import name_beside
 from tacos.workflows import arguments, hand_edits, kept_files
 from tacos.workflows.extension import (
     ExtendedSource,
@@ -273,7 +274,7 @@ def resolve_run_directory(run: Path | None, output: Path | None) -> Path | None:
     """The run directory: the given one, else `<output>.run`, else None."""
     if run:
         return run
-    return output.with_name(output.name + ".run") if output else None
+    return name_beside(output, ".run") if output else None
 
 
 @contextmanager

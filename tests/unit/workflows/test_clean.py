@@ -400,3 +400,26 @@ def test_an_evaluation_set_of_a_selection_that_cannot_be_read_says_what_to_do(
     )
     assert code == 2
     assert told in printed
+
+
+@pytest.mark.parametrize("command", ["clean", "select"])
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        (".", ". is a folder: name a file in it"),
+        ("", ". is a folder: name a file in it"),
+        ("/", "/ is a folder: name a file in it"),
+        ("..", ".. is a folder: name a file in it"),
+        (
+            "s3://me:passw0rd@bucket/a.jsonl?token=t0ken",
+            "s3://bucket/a.jsonl is an address: name a file here, and send it there afterwards",
+        ),
+    ],
+)
+def test_an_output_that_is_no_file_here_is_one_line(
+    tmp_path: Path, command: str, output: str, told: str
+) -> None:
+    """A traceback, and a login on the screen."""
+    sizes = ("-n", 1) if command == "select" else ()
+    code, printed = run_command(command, write_rows(tmp_path), *sizes, "-o", output)
+    assert (code, printed) == (2, told)
