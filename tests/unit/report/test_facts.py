@@ -58,3 +58,14 @@ def test_certainty_is_told_where_verdicts_leave_something_to_tell_it_from(
     assert done.summary.certainty == {}, "this judge never contradicts itself"
     assert "It cannot be told" in (done.run / "report.html").read_text("utf-8")
     assert dict(summary.format_summary(done.summary))["certainty"].startswith("n/a")
+
+
+def test_the_report_begins_with_request_result_and_verdict(
+    done: tacos.Selection,
+) -> None:
+    html = (done.run / "report.html").read_text("utf-8")
+    places = [html.index(f"<b>{word}") for word in ("Asked:", "Came out:", "Better")]
+    assert places == sorted(places)
+    assert "20 of 160 rows" in html
+    # Only the verdict compares with random rows: the judge's own word does not.
+    assert "better than as many random rows; if scores told all" not in html
