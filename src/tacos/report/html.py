@@ -23,14 +23,19 @@ from tacos.report.page_parts import Section
 from tacos.report.report_input import ReportInput
 from tacos.report.score_figures import describe_length_correlation
 from tacos.report.sections.clusters import build_clusters
+from tacos.report.sections.comparisons import build_comparisons
 from tacos.report.sections.distributions import build_distributions
 from tacos.report.sections.funnel import build_funnel
 from tacos.report.sections.judge import build_judge
+from tacos.report.sections.not_to_believe import build_not_to_believe
 from tacos.report.sections.overview import build_overview
 from tacos.report.sections.pool_and_selection import build_pool_and_selection
-from tacos.report.sections.scores import build_scores
+from tacos.report.sections.reproduction import build_reproduction
+from tacos.report.sections.row_finder import build_row_finder
+from tacos.report.sections.samples import build_samples
 from tacos.report.sections.selected_rows import build_selected_rows
 from tacos.report.sections.sizes import build_sizes
+from tacos.report.sections.sources import build_sources
 from tacos.report.sections.spending import build_spending
 from tacos.report.sections.tags import build_tags
 from tacos.report.sections.topics import build_topics
@@ -87,15 +92,20 @@ def list_sections(source: ReportInput) -> list[Section]:
         build_overview(source),
         build_funnel(source),
         build_pool_and_selection(source),
-        build_scores(source),
         build_judge(source),
+        build_comparisons(source),
+        build_sources(source),
         build_topics(source),
-        build_sizes(source),
         build_tags(source),
         build_clusters(source),
+        build_sizes(source),
         build_distributions(source),
+        build_samples(source),
         build_selected_rows(source),
+        build_row_finder(source),
         build_spending(source),
+        build_reproduction(source),
+        build_not_to_believe(source),
     ]
     return [section for section in sections if section is not None]
 

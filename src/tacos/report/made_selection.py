@@ -113,11 +113,16 @@ class MadeSelection:
 
     def describe_rank(self, row: str) -> str:
         """The rank of a selected row; those of another selection are the order taken."""
-        rank = self.table.filter(pl.col("id") == row)["rank"].item()
+        rank = self._ranks[row]
         n = self.table.height
         if self.request.is_reselected:
             return f"row {rank:,} of {n:,} in the order taken"
         return f"rank {rank:,} of {n:,} by score"
+
+    @cached_property
+    def _ranks(self) -> dict[str, int]:
+        """Selected row -> its rank."""
+        return dict(self.table.select("id", "rank").iter_rows())
 
     @cached_property
     def turns(self) -> GainTurns | None:

@@ -35,13 +35,13 @@ def explain_place(
     if not reject["reason"].startswith(LEFT_OUT):
         return f"not shortlisted: {reject['reason']}"
     rule = reject["reason"].removeprefix(LEFT_OUT)
-    members = _read_members(artifacts, settings, rule)
+    members = read_members(artifacts, settings, rule)
     cluster = int(reject["raw"].removeprefix("cluster "))
     own_cluster = members.filter(pl.col("cluster") == cluster)
-    weights = _describe_weights(artifacts, settings, row, rule)
+    weights = describe_weights(artifacts, settings, row, rule)
     parts = [
         _describe_rank(artifacts, own_cluster, row, cluster, rule, weights),
-        _describe_cut(settings, members, own_cluster, row, rule),
+        describe_cut(settings, members, own_cluster, row, rule),
     ]
     if rule in BY_GRADE:
         grades = artifacts["grades"].scan().filter(pl.col("id") == row)
@@ -49,7 +49,7 @@ def explain_place(
     return "; ".join(part for part in parts if part)
 
 
-def _read_members(
+def read_members(
     artifacts: Artifacts,
     settings: Settings,
     rule: str,
@@ -103,7 +103,7 @@ def _describe_rank(
     )
 
 
-def _describe_weights(
+def describe_weights(
     artifacts: Artifacts,
     settings: Settings,
     row: str,
@@ -128,7 +128,7 @@ def _describe_weights(
     )
 
 
-def _describe_cut(
+def describe_cut(
     settings: Settings,
     members: pl.DataFrame,
     own_cluster: pl.DataFrame,

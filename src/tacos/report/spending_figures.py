@@ -52,6 +52,23 @@ def sum_dollars(spending: Mapping[str, list[dict[str, Any]]]) -> float | None:
     return total
 
 
+def describe_dollars(spending: Mapping[str, list[dict[str, Any]]]) -> str:
+    """The dollars of all stages; "" for a run without a paid reply, and what is not known is said.
+
+    >>> describe_dollars({"tag": [{"usd": 0.5}], "judge": [{"usd": 1.25}]})
+    '$1.75'
+    """
+    prices = [line["usd"] for lines in spending.values() for line in lines]
+    if not prices:
+        return ""
+    known = [price for price in prices if price is not None]
+    if not known:
+        return "price not known"
+    more = " and more" if len(known) < len(prices) else ""
+    total = sum(known)
+    return f"${total:,.2f}{more}" if total >= 0.01 else f"${total:.4f}{more}"
+
+
 def _add_line(total: dict[str, Any], line: Mapping[str, Any]) -> None:
     """Add the figures of another round."""
     for name in COUNTS:

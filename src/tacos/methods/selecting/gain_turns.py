@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import polars as pl
@@ -59,8 +60,12 @@ class GainTurns:
 
     def find(self, id_: str) -> int | None:
         """The place of a row among the turns, from 0; None if it was not taken by gain."""
-        places = (turn for turn, gain in enumerate(self.turns) if gain.id == id_)
-        return next(places, None)
+        return self._places.get(id_)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Row -> its turn."""
+        return {gain.id: turn for turn, gain in enumerate(self.turns)}
 
     def follow(self, id_: str, score: float) -> list[RowGain]:
         """What a row that was not taken would have added, at each turn."""

@@ -1,14 +1,21 @@
-"""The judge's health: does it contradict itself, and towards what does it lean?"""
+"""The judge's health: what it is worth, towards what it is biased, and its figures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from tacos.report.figure_texts import format_correlation, format_share
+from tacos.report.figure_texts import format_correlation, format_score, format_share
+from tacos.report.judge_bias import describe_bias
 from tacos.report.judge_tastes import describe_tastes
+from tacos.report.judge_words import NO_FACTS
 from tacos.report.page_parts import DataTable, Section
+from tacos.report.plots.score_plots import (
+    draw_score_length,
+    draw_value_correctness,
+)
 from tacos.report.report_input import ReportInput
+from tacos.report.score_figures import describe_length_correlation
 
 LABELS = {
     "n_verdicts": "verdicts",
@@ -25,36 +32,68 @@ LABELS = {
 }
 """Figure of `tacos.methods.judging.judge_health` -> what the table calls it."""
 OF_NUMBERS = ("flip_rate", "length_correlation", "top_score_share", "collapsed")
+OF_SCORES = (
+    "",
+    "rated rows",
+    "mean",
+    "mean of the selected",
+    "correlation with length",
+)
 
 
 def build_judge(source: ReportInput) -> Section | None:
-    """The figures of all verdicts, of each judge of a panel and of both numbers; None for a run
-    without verdicts.
+    """What the judge is worth, its biases in sentences, and the figures behind them; None for a
+    run without scores.
     """
     summary = source.summary
-    if not summary.diagnostics:
+    if not summary.scores and not summary.diagnostics:
         return None
     columns = {"all": summary.diagnostics, **summary.judges}
     head = ("", *columns) if summary.judges else ("", "figure")
+    names = list(LABELS) if summary.diagnostics else []
+    drawn = [
+        draw_score_length(source.pool, source.drawn),
+        draw_value_correctness(source.pool, source.drawn),
+    ]
     values = {
         "summary": summary,
+        "no_facts": NO_FACTS,
+        "findings": describe_bias(source),
         "tastes": describe_tastes(summary.tastes),
-        "table": _build_table(head, list(LABELS), list(columns.values())),
+        "figures": [figure for figure in drawn if figure is not None],
+        "scores": DataTable(OF_SCORES, _list_scores(source), frozenset({1, 2, 3})),
+        "table": _build_table(head, names, list(columns.values())),
         "numbers": _build_number_table(summary.diagnostics.get("numbers") or {}),
-        "agreement": DataTable(
-            ("two judges", "prefer the same side", "pairs"),
-            [
-                (
-                    " and ".join(it["judges"]),
-                    format_share(it["value"]),
-                    f"{it['n']:,}",
-                )
-                for it in summary.agreement
-            ],
-            frozenset({1, 2}),
-        ),
+        "agreement": _build_agreement_table(summary.agreement),
     }
-    return Section("judge", "The judges" if summary.judges else "The judge", values)
+    title = (
+        "Can the judges be trusted?" if summary.judges else "Can the judge be trusted?"
+    )
+    return Section("judge", title, values)
+
+
+def _list_scores(source: ReportInput) -> list[tuple[str, ...]]:
+    """Score, value and correctness: means, and how far they follow length."""
+    return [
+        (
+            name,
+            f"{figures['n']:,}",
+            format_score(figures["mean"]),
+            format_score(figures["selected"]),
+            describe_length_correlation(figures) or "n/a",
+        )
+        for name, figures in source.summary.scores.items()
+    ]
+
+
+def _build_agreement_table(agreement: list[dict[str, Any]]) -> DataTable:
+    """How often each two judges of a panel prefer the same side."""
+    rows = [
+        (" and ".join(it["judges"]), format_share(it["value"]), f"{it['n']:,}")
+        for it in agreement
+    ]
+    head = ("two judges", "prefer the same side", "pairs")
+    return DataTable(head, rows, frozenset({1, 2}))
 
 
 def _build_number_table(numbers: Mapping[str, Mapping[str, Any]]) -> DataTable:

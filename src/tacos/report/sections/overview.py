@@ -8,20 +8,20 @@ from tacos.report.lead_sentences import describe_asked, describe_result, read_si
 from tacos.report.page_parts import Section
 from tacos.report.report_input import ReportInput
 from tacos.report.selection_request import describe_request
+from tacos.report.spending_figures import describe_dollars
 
 
 def build_overview(source: ReportInput) -> Section:
-    """The request and its result in words, the most important counts, and the warnings."""
+    """The request and its result in a sentence each, the verdict, and the most important counts."""
     summary = source.summary
+    size = read_size(source.artifacts, source.settings)
     values = {
-        "summary": summary,
-        "asked": describe_asked(
-            summary,
-            read_size(source.artifacts, source.settings),
-            source.inputs,
-        ),
-        "result": describe_result(summary),
+        "asked": describe_asked(summary, size, source.inputs),
+        "came_out": describe_result(summary),
         "request": describe_request(summary.request) if summary.request else "",
+        "summary": summary,
+        "verdict": summary.verdict,
+        "dollars": describe_dollars(summary.spending),
         "unread": describe_unread(summary.taken),
         "extended": describe_extension(summary.extended) if summary.extended else "",
     }

@@ -1,4 +1,4 @@
-"""The selected rows, best first, with their texts."""
+"""The selected rows, best first, with their texts and what took them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import polars as pl
 
 from tacos.methods.samples.last_question import find_last_question
 from tacos.methods.samples.truncation import truncate_text
+from tacos.report.keep_reasons import explain_keep
 from tacos.report.page_parts import Section
 from tacos.report.report_input import ReportInput
 
@@ -32,10 +33,12 @@ def build_selected_rows(source: ReportInput) -> Section:
     shown = source.rows.sort("rank").head(N_SHOWN).select(SHOWN_COLUMNS)
     # Transcripts begin alike; what tells rows of a list apart is what is asked last.
     questions = [find_last_question(text) for text in shown["instruction"]]
+    reasons = [explain_keep(source.made, row) for row in shown.iter_rows(named=True)]
     shown = shown.with_columns(
         question=pl.Series(questions, dtype=pl.String),
         instruction=_shorten_texts(shown["instruction"]),
         response=_shorten_texts(shown["response"]),
+        reason=pl.Series(reasons, dtype=pl.String),
     )
     values = {
         "rows": shown.to_dicts(),

@@ -149,13 +149,106 @@ function startHover(drawing) {
   drawing.addEventListener("pointerleave", () => { hover.hidden = true; });
 }
 
+// Finding a row: every row of the run by its id, with the reason that it was kept or dropped for.
+
+const MAX_FOUND = 20;
+
+function formatValue(value) {
+  if (typeof value !== "number") return value;
+  const digits = Number.isInteger(value) ? 0 : 2;
+  return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+function tellReason(data, place) {
+  const values = data.values[place] || [];
+  return data.sentences[data.reason[place]].replace(/\{(\d)\}/g, (mark, number) =>
+    number < values.length ? formatValue(values[number]) : mark);
+}
+
+function showRow(data, place) {
+  const item = document.createElement("li");
+  const name = document.createElement("b");
+  name.textContent = `${data.files[data.file[place]]}:${data.row[place]}`;
+  const text = document.createElement("span");
+  text.className = "text";
+  text.textContent = ` ${tellReason(data, place)}.`;
+  const more = document.createElement("span");
+  more.className = "muted small";
+  const parts = [];
+  if (data.cluster[place] !== null) parts.push(`cluster ${data.cluster[place]}`);
+  if (data.score[place] !== null) parts.push(`score ${data.score[place]}`);
+  if (parts.length) more.textContent = ` (${parts.join(", ")})`;
+  item.append(name, text, more);
+  return item;
+}
+
+function startFinder(finder) {
+  const data = JSON.parse(document.getElementById(finder.dataset.rows).textContent);
+  const ids = data.row.map((row, place) => `${data.files[data.file[place]]}:${row}`.toLowerCase());
+  const input = document.getElementById("row-id");
+  const count = document.getElementById("row-count");
+  const list = document.getElementById("row-found");
+  const find = () => {
+    const words = input.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
+    list.replaceChildren();
+    if (!words.length) {
+      count.textContent = "";
+      return;
+    }
+    let found = 0;
+    const shown = [];
+    const exact = [];
+    ids.forEach((id, place) => {
+      if (!words.every((word) => id.includes(word))) return;
+      found += 1;
+      // A whole id, or a number by itself, comes before the ids that only contain it.
+      if (id === words[0] || id.endsWith(`:${words[words.length - 1]}`)) exact.push(place);
+      else if (shown.length < MAX_FOUND) shown.push(place);
+    });
+    const places = [...exact, ...shown].slice(0, MAX_FOUND);
+    list.append(...places.map((place) => showRow(data, place)));
+    const noun = found === 1 ? "row" : "rows";
+    count.textContent = `${found.toLocaleString("en-US")} ${noun} found` +
+      (found > places.length ? `, ${places.length} shown` : "");
+  };
+  input.addEventListener("input", find);
+  finder.hidden = false;
+}
+
+async function copyText(button) {
+  const text = document.getElementById(button.dataset.copy).textContent;
+  const label = button.textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+  } catch {
+    // A file opened from disk may not write to the clipboard: select it instead.
+    getSelection().selectAllChildren(document.getElementById(button.dataset.copy));
+    button.textContent = "Selected: press Ctrl+C";
+  }
+  setTimeout(() => { button.textContent = label; }, 3000);
+}
+
+// A link into a closed part opens it.
+
+function openTarget() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (let part = target; part; part = part.parentElement) {
+    if (part.tagName === "DETAILS") part.open = true;
+  }
+}
+
 startThemeSwitch();
+document.querySelectorAll(".finder").forEach(startFinder);
+addEventListener("hashchange", openTarget);
+openTarget();
 document.querySelectorAll("table[data-sortable]").forEach(makeSortable);
 document.querySelectorAll("[data-points]").forEach(startHover);
 document.querySelectorAll(".tools").forEach((tools) => {
   tools.hidden = false;
   tools.addEventListener("click", (event) => {
-    const kind = event.target.dataset.download;
-    if (kind) saveFigure(tools.closest("figure"), kind);
+    const { download, copy } = event.target.dataset;
+    if (download) saveFigure(tools.closest("figure"), download);
+    if (copy) copyText(event.target);
   });
 });

@@ -1,0 +1,118 @@
+"""Which files the pool and the selection come from, and which of them the selection favours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from tacos.methods.measures.value_shares import bound_share
+from tacos.pipeline.steps.pool import average_cheap_grades
+from tacos.report.figure_texts import format_score, format_share
+from tacos.report.page_parts import DataTable, Section
+from tacos.report.report_input import ReportInput
+
+HEAD = (
+    "file",
+    "rows of the pool",
+    "share of the pool",
+    "selected",
+    "share of the selection",
+    "95% interval",
+    "times its share",
+    "mean length",
+    "mean grade",
+    "mean score",
+)
+MAX_FILES = 100
+"""Files that the table has; the sentences are about all of them."""
+
+
+def build_sources(source: ReportInput) -> Section | None:
+    """A line per file, the most favoured first; None for a run over one file."""
+    table = _tabulate(source)
+    if table.height < 2:
+        return None
+    n_pool = source.summary.n_samples
+    n_selected = source.summary.n_selected
+    lines = table.to_dicts()
+    rows = [_format_line(line, n_pool, n_selected) for line in lines[:MAX_FILES]]
+    values = {
+        "sentences": [
+            text
+            for line in (lines[0], lines[-1])
+            if (text := _describe_line(line, n_pool, n_selected))
+        ],
+        "quotas": bool(source.summary.request.get("per_source")),
+        "table": DataTable(
+            HEAD,
+            rows,
+            frozenset(range(1, len(HEAD))),
+            f"Files of the pool ({n_pool:,} rows) and of the selection ({n_selected:,} rows)",
+        ),
+        "n_more": len(lines) - len(rows),
+    }
+    return Section("sources", "Which source was favoured", values)
+
+
+def _tabulate(source: ReportInput) -> pl.DataFrame:
+    """source, n, n_selected, ratio, length, grade and score (means; null: none), by ratio."""
+    rows = source.samples.join(_average_scores(source), on="id", how="left")
+    if "grades" in source.artifacts:
+        grades = average_cheap_grades(source.artifacts["grades"], source.settings)
+        rows = rows.join(grades.select("id", "grade"), on="id", how="left")
+    else:
+        rows = rows.with_columns(grade=pl.lit(None, pl.Float64))
+    table = rows.group_by("source").agg(
+        n=pl.len(),
+        n_selected=pl.col("is_selected").sum(),
+        length=pl.col("length").mean(),
+        grade=pl.col("grade").mean(),
+        score=pl.col("score").mean(),
+    )
+    share = pl.col("n_selected") / pl.col("n_selected").sum()
+    of_pool = pl.col("n") / pl.col("n").sum()
+    return table.with_columns(ratio=share / of_pool).sort(
+        "ratio", "source", descending=[True, False]
+    )
+
+
+def _average_scores(source: ReportInput) -> pl.DataFrame:
+    """id and score: a row may have a score in each of several clusters."""
+    scores = source.made.scores.drop_nulls("score")
+    return scores.group_by("id").agg(pl.col("score").mean())
+
+
+def _format_line(
+    line: dict[str, Any],
+    n_pool: int,
+    n_selected: int,
+) -> tuple[str, ...]:
+    """The cells of a file."""
+    low, high = bound_share(line["n_selected"], n_selected)
+    return (
+        line["source"],
+        f"{line['n']:,}",
+        format_share(line["n"] / n_pool),
+        f"{line['n_selected']:,}",
+        format_share(line["n_selected"] / n_selected),
+        f"{low:.1%} to {high:.1%}",
+        f"{line['ratio']:.2f}",
+        f"{line['length']:,.0f}",
+        format_score(line["grade"]),
+        format_score(line["score"]),
+    )
+
+
+def _describe_line(line: dict[str, Any], n_pool: int, n_selected: int) -> str:
+    """A file that has clearly more or less of the selection than of the pool; "" for others."""
+    low, high = bound_share(line["n_selected"], n_selected)
+    of_pool = line["n"] / n_pool
+    if low <= of_pool <= high:
+        return ""
+    verb = "favoured" if line["ratio"] > 1 else "left out more than others"
+    return (
+        f"{line['source']} was {verb}: it has {of_pool:.1%} of the pool ({line['n']:,} of "
+        f"{n_pool:,} rows) and {line['n_selected'] / n_selected:.1%} of the selection "
+        f"({line['n_selected']:,} of {n_selected:,} rows), {line['ratio']:.2f} times its share."
+    )
