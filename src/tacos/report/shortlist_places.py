@@ -162,6 +162,9 @@ def _find_cut_off(members: pl.DataFrame) -> float | None:
         pl.col("grade").max(),
     )
     best_left_out = is_kept.filter(~pl.col("is_kept"))["grade"].max()
+    # Without a graded row left out nothing was cut off.
+    if best_left_out is None:
+        return None
     above = is_kept.filter("is_kept", pl.col("grade") > best_left_out)
     lowest: float | None = above["grade"].min()  # type: ignore[assignment]
     return lowest
