@@ -1,5 +1,7 @@
 """What a summary says of a selection: it stands between the pool, chance and the longest rows."""
 
+import re
+
 import pytest
 from tests.small_world import MODELS, long_response, make_rows
 
@@ -69,3 +71,12 @@ def test_the_report_begins_with_request_result_and_verdict(
     assert "20 of 160 rows" in html
     # Only the verdict compares with random rows: the judge's own word does not.
     assert "better than as many random rows; if scores told all" not in html
+
+
+def test_every_name_in_the_report_is_that_of_one_place(done: tacos.Selection) -> None:
+    html = (done.run / "report.html").read_text("utf-8")
+    names = re.findall(r'<[a-z]+ [^>]*?\bid="([^"]+)"', html)
+    repeated = {name for name in names if names.count(name) > 1}
+    assert names
+    assert not repeated
+    assert {"score-length", "tag-landscape", "cluster-map", "size-steps"} <= set(names)

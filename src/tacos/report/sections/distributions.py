@@ -1,4 +1,4 @@
-"""How scores and lengths are distributed, and how they go together."""
+"""How scores and lengths of the selection are distributed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,6 @@ import polars as pl
 from tacos.report.figures import build_figure
 from tacos.report.page_parts import DataTable, Figure, Section
 from tacos.report.plots.dots import VEGA_LITE
-from tacos.report.plots.score_plots import (
-    draw_score_length,
-    draw_value_correctness,
-)
 from tacos.report.report_input import ReportInput
 
 N_BINS = 30
@@ -21,9 +17,7 @@ HEIGHT = 160
 
 
 def build_distributions(source: ReportInput) -> Section:
-    """Scores against lengths, value against correctness, and a histogram of scores and one of
-    lengths.
-    """
+    """A histogram of the scores, and one of the lengths."""
     figures = []
     scores = source.rows["score"].drop_nulls()
     if len(scores):
@@ -39,13 +33,8 @@ def build_distributions(source: ReportInput) -> Section:
             source.rows["length"],
         )
     )
-    drawn = [
-        draw_score_length(source.pool, source.drawn),
-        draw_value_correctness(source.pool, source.drawn),
-    ]
-    plots = [figure for figure in drawn if figure is not None]
-    values = {"figures": [*plots, *figures]}
-    return Section("distributions", "Scores and lengths", values)
+    values = {"figures": figures}
+    return Section("distributions", "Scores and lengths of the selection", values)
 
 
 def _build_histogram_figure(name: str, title: str, values: pl.Series) -> Figure:
