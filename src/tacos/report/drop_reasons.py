@@ -102,12 +102,11 @@ def _find_rivals(
     own_scores = own_scores.sort("score", descending=True)
     ids = [gain.id for gain in turns.turns]
     if made.request.quota != "none":
-        cluster_of = dict(made.table.select("id", "cluster").iter_rows())
         # In `paper` a sample has a score in each of its clusters.
         for entry in own_scores.to_dicts():
             cluster = entry["cluster"]
             places = [
-                turn for turn, id_ in enumerate(ids) if cluster_of[id_] == cluster
+                turn for turn, id_ in enumerate(ids) if made.cluster_of[id_] == cluster
             ]
             if places:
                 return (

@@ -120,6 +120,11 @@ class MadeSelection:
         return f"rank {rank:,} of {n:,} by score"
 
     @cached_property
+    def cluster_of(self) -> dict[str, int | None]:
+        """Selected row -> the cluster that it was taken of."""
+        return dict(self.table.select("id", "cluster").iter_rows())
+
+    @cached_property
     def _ranks(self) -> dict[str, int]:
         """Selected row -> its rank."""
         return dict(self.table.select("id", "rank").iter_rows())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ MAX_EXACT = 200
 """Rows that are told by `explain_drop`, which looks at one row at a time."""
 MAX_KEPT = 10_000
 """Selected rows that are told with the names of their new tags."""
-ASK = "`tacos explain` says more"
+ASK = "tacos explain says more"
 
 
 @dataclass
@@ -84,7 +85,7 @@ def collect_reasons(made: MadeSelection) -> RowReasons:
     _add_rejected(reasons, made)
     _add_kept(reasons, made)
     for row in made.exclude:
-        reasons.add(row, "dropped: it is on the exclude list")
+        reasons.add(row, "dropped: by hand: it is on the exclude list")
     request = made.request
     needs_score = bool(request.selector) or request.strategy in BY_SCORE
     ids = made.artifacts["samples"].scan().select("id").collect()["id"]
@@ -204,9 +205,8 @@ def _add_left_out_by_grade(
             sentence = ungraded + cuts[cluster]
             reasons.add(entry["id"], sentence, cluster, n_kept, n_rows)
         else:
-            grade = round(float(grade), 2)
             sentence = graded + cuts[cluster]
-            values = (entry["rank"], n_rows, cluster, grade, n_kept)
+            values = (entry["rank"], n_rows, cluster, f"{grade:.1f}", n_kept)
             reasons.add(entry["id"], sentence, *values)
 
 
@@ -244,19 +244,30 @@ def _add_outdone(reasons: RowReasons, made: MadeSelection) -> None:
     by_cluster = made.request.quota != "none"
     ranked = made.ranked.sort("score", "id", descending=[True, False])
     last_turns = _find_last_turns(made, turns)
-    lowest = _build_range_minima([gain.total for gain in turns.turns])
+    totals = [gain.total for gain in turns.turns]
+    lowest = _build_range_minima(totals)
+    # Turns that went to rows of an exact quota were open to no other row.
+    is_first = [gain.id in made.first_served for gain in turns.turns]
+    open_totals = [
+        inf if first else total for total, first in zip(totals, is_first, strict=True)
+    ]
+    lowest_open = _build_range_minima(open_totals)
     first_cover = _find_first_covers(turns)
     n_exact = 0
     for row, score, cluster in ranked.select("id", "score", "cluster").iter_rows():
         if row in reasons.rows:
             continue
         last = last_turns.get(cluster if by_cluster else None)
-        if last is None or row in made.first_served:
+        open_to_it = lowest_open
+        if not by_cluster and row in made.first_served:
+            last = len(turns.turns) - 1
+            open_to_it = lowest
+        if last is None:
             continue
         covers = sorted(
             first_cover.get(tag, len(turns.turns)) for tag in _tags(turns, row)
         )
-        if not by_cluster and _is_overtaken(score, covers, turns, lowest, last):
+        if not by_cluster and _is_overtaken(score, covers, turns, open_to_it, last):
             # A limit may have kept it out; that is looked at row by row.
             n_exact += 1
             if n_exact <= MAX_EXACT:
@@ -283,7 +294,8 @@ def _add_comparison(
     points = turns.points_per_tag
     what = "the last row taken"
     if by_cluster:
-        what += " of its cluster"
+        # In `paper` a row has a score in each of its clusters.
+        what += f" of cluster {made.cluster_of[taken.id]}"
     place = made.describe_rank(taken.id)
     other = f"{what} ({taken.id}, {place}): {describe_gain(taken)}"
     if points is None:
@@ -319,10 +331,9 @@ def _find_last_turns(made: MadeSelection, turns: GainTurns) -> dict[Any, int]:
     """Cluster -> the last turn at which one of its rows was taken; None -> the last of all that
     did not go to rows of an exact quota.
     """
-    clusters = dict(made.table.select("id", "cluster").iter_rows())
     last: dict[Any, int] = {None: len(turns.turns) - 1}
     for place, gain in enumerate(turns.turns):
-        last[clusters[gain.id]] = place
+        last[made.cluster_of[gain.id]] = place
         if gain.id not in made.first_served:
             last[None] = place
     return last

@@ -112,7 +112,7 @@ def _doubt_tags(source: ReportInput) -> Iterator[Caution]:
     yield Caution(
         "That each tag fits its rows, and that merged tags mean the same.",
         f"Tags are a model's; {merged:,} of {summary.n_raw_tags:,} raw tags were merged into "
-        "others by rules and likeness, and no person checked them. `tacos check-tags` measures "
+        "others by rules and likeness, and no person checked them. tacos check-tags measures "
         "both; wrong merges are undone with --overrides.",
     )
     yield Caution(

@@ -1,0 +1,254 @@
+"""The sections of the report: plain values that are right, and what a reader is told of them."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from tests.small_world import MODELS, judge_by_instruction, make_rows, run_command
+
+import tacos
+from tacos.config import load_settings
+from tacos.report.judge_bias import describe_bias
+from tacos.report.report_input import ReportInput
+from tacos.report.reproduction import build_command, format_toml, list_settings
+from tacos.report.sections import row_finder
+from tacos.report.sections.comparisons import build_comparisons
+from tacos.report.sections.funnel import build_funnel
+from tacos.report.sections.not_to_believe import build_not_to_believe
+from tacos.report.sections.overview import build_overview
+from tacos.report.sections.reproduction import build_reproduction
+from tacos.report.sections.row_finder import build_row_finder
+from tacos.report.sections.samples import build_samples
+from tacos.report.sections.selected_rows import build_selected_rows
+from tacos.report.sections.sources import build_sources
+from tacos.report.sections.spending import build_spending
+
+
+def judge_by_length(instructions: list[str], responses: list[str]) -> list[float]:
+    """The longer, the better, within the scale of scores."""
+    return [min(100.0, 1 + len(response) / 10) for response in responses]
+
+
+OWN = {**MODELS, "judge": judge_by_length}
+SETTINGS: dict[str, Any] = {
+    "normalise": {"alpha": 1},
+    "judge": {"mode": "comparative"},
+    "shortlist": {"factor": 2},
+}
+
+
+def write_files(folder: Path) -> list[Path]:
+    """Two files: long answers and short ones, an empty row and a duplicate among them."""
+    rows = make_rows(120)
+    longs = [{**row, "output": row["output"] * 5} for row in rows[:30]]
+    shorts = [*rows[30:], {"instruction": "Say nothing.", "output": ""}, rows[31]]
+    files = [folder / "long.jsonl", folder / "short.jsonl"]
+    for file, part in zip(files, (longs, shorts), strict=True):
+        pl.DataFrame(part).write_ndjson(file)
+    return files
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tacos.Selection:
+    """A run that compares rows, by a judge that likes long answers."""
+    folder = tmp_path_factory.mktemp("sections")
+    return tacos.select(
+        write_files(folder), n=20, run=folder / "run", **OWN, settings=SETTINGS
+    )
+
+
+@pytest.fixture(scope="module")
+def source(done: tacos.Selection) -> ReportInput:
+    """What sections read of the run."""
+    return gather(done)
+
+
+def gather(done: tacos.Selection) -> ReportInput:
+    """What sections read of a run."""
+    return ReportInput(
+        done.run,
+        done.artifacts,
+        done.settings,
+        done.summary,
+        done.in_input_order,
+        done.inputs,
+        done.output,
+    )
+
+
+def test_the_first_sentences_say_what_was_asked_and_what_came_out(
+    done: tacos.Selection,
+) -> None:
+    page = (done.run / "report.html").read_text("utf-8")
+    text = re.sub(r"<[^>]*>", "", page)
+    assert "20 of 122 rows in long.jsonl, short.jsonl" in text
+    assert "Better than random" in text
+
+
+def test_every_step_of_the_funnel_counts_its_rows(source: ReportInput) -> None:
+    steps = {step.name: step for step in build_funnel(source).values["steps"]}
+    assert steps["read"].n == 122
+    unread = steps["readable, with a question and an answer"]
+    assert (unread.n, unread.losses) == (121, [("empty response", 1)])
+    assert steps["without duplicates"].losses == [("duplicate", 1)]
+    assert steps["shortlisted"].n == source.made.scores["id"].n_unique() == 40
+    assert steps["selected"].n == 20
+    counts = [step.n for step in steps.values()]
+    assert counts == sorted(counts, reverse=True)
+
+
+def test_a_judge_that_likes_length_is_told_so_with_its_rows(
+    source: ReportInput,
+) -> None:
+    findings = {it.question: it for it in describe_bias(source)}
+    length = findings["Does it favour long answers?"]
+    assert length.mark == "bias"
+    assert "strongly towards long answers" in length.sentence
+    wins = re.search(r"wins ([\d.]+)% of (\d+) verdicts", length.sentence)
+    assert wins is not None
+    assert float(wins[1]) > 95
+    assert 0 < int(wins[2]) <= source.summary.n_verdicts
+    assert findings["Does it favour the row shown first?"].mark == "unknown"
+
+
+def test_the_favoured_source_is_named_with_both_shares(source: ReportInput) -> None:
+    section = build_sources(source)
+    assert section is not None
+    first = section.values["sentences"][0]
+    n_selected = source.samples.filter("is_selected", source="long.jsonl").height
+    assert first.startswith("long.jsonl was favoured")
+    assert "25.0% of the pool (30 of 120 rows)" in first
+    assert f"({n_selected} of 20 rows)" in first
+
+
+def test_sources_are_left_out_where_there_is_one(tmp_path: Path) -> None:
+    one = tacos.select(make_rows(60), n=5, run=tmp_path / "run", **OWN)
+    assert build_sources(gather(one)) is None
+    assert build_comparisons(gather(one)) is None
+
+
+def test_comparisons_have_both_orders_and_their_scores(source: ReportInput) -> None:
+    section = build_comparisons(source)
+    assert section is not None
+    flips, agreeing = section.values["kinds"]
+    assert (flips["n"], flips["shown"]) == (0, []), "this judge never flips"
+    assert agreeing["n"] == section.values["n_both"] > 0
+    lengths = dict(source.samples.select("id", "length").iter_rows())
+    for comparison in agreeing["shown"]:
+        assert {verdict.first for verdict in comparison.verdicts} == {"left", "right"}
+        left, right = comparison.rows
+        for verdict in comparison.verdicts:
+            scores = [float(score) for score in verdict.scores]
+            longer = lengths[left["id"]] > lengths[right["id"]]
+            assert (scores[0] > scores[1]) == longer
+
+
+def test_costs_are_summed_over_the_stages(source: ReportInput) -> None:
+    values = build_spending(source).values
+    seconds = [float(row[2].replace(",", "")) for row in values["table"].rows]
+    assert seconds[-1] == pytest.approx(sum(seconds[:-1]), abs=0.06 * len(seconds))
+    assert values["total"] == "", "nothing was paid for"
+
+
+def test_best_and_worst_rows_are_at_the_ends(source: ReportInput) -> None:
+    section = build_samples(source)
+    assert section is not None
+    (_, best), (_, worst) = section.values["groups"]
+    assert min(row["score"] for row in best) >= max(row["score"] for row in worst)
+    assert best[0]["score"] == source.made.scores["score"].max()
+    assert worst[0]["score"] == source.made.scores["score"].min()
+
+
+def test_selected_rows_have_the_reason_that_explain_gives(
+    done: tacos.Selection, source: ReportInput
+) -> None:
+    for row in build_selected_rows(source).values["rows"][:5]:
+        assert done.explain(row["id"])["verdict"] == f"kept, {row['reason']}"
+
+
+# Reproduction
+
+
+def test_the_command_selects_the_same_rows_again(tmp_path: Path) -> None:
+    data, *_ = write_files(tmp_path)
+    output = tmp_path / "out.jsonl"
+    words = ["select", data, "-n", 6, "-o", output, "--seed", 3, "--set", "cluster.k=4"]
+    words += ["--set", "normalise.encoder=static", "--set", "normalise.alpha=1"]
+    assert run_command(*words)[0] == 0
+    first = output.read_bytes()
+    command, file = build_command(
+        tacos.load(f"{output}.run").settings, [str(data)], None
+    )
+    assert file == ""
+    again = shlex.split(
+        command.replace("selected.jsonl", str(tmp_path / "again.jsonl"))
+    )
+    assert run_command(*again[1:])[0] == 0
+    assert (tmp_path / "again.jsonl").read_bytes() == first
+
+
+def test_long_settings_go_into_a_file_that_gives_them_back(tmp_path: Path) -> None:
+    tags = {'Poetry "Writing"': "<=5%", "a.b": "3"}
+    settings = load_settings(
+        select={"per_tag": tags, "keep": [f"d.jsonl:{i}" for i in range(40)]},
+        llm={"headers": {"X-Team": "${TEAM}"}},
+        judge={"criteria": "Be strict.\nSay \\why\\."},
+    )
+    command, text = build_command(settings, ["my data.jsonl"], Path("o'k.jsonl"))
+    file = tmp_path / "settings.toml"
+    file.write_text(text, "utf-8")
+    assert "--settings settings.toml" in command
+    assert shlex.split(command)[2] == "my data.jsonl"
+    assert "TEAM" not in command + text
+    again = load_settings(file=file)
+    assert again.select == settings.select
+    assert again.judge == settings.judge
+
+
+def test_private_settings_are_named_and_not_shown(source: ReportInput) -> None:
+    secret = {"headers": {"X-Team": "${TEAM}"}, "proxy": "http://proxy.local:3128"}
+    settings = load_settings(llm=secret)
+    shown = [each for each in list_settings(settings) if each.is_shown]
+    assert not any("TEAM" in format_toml(each.value) for each in shown)
+    values = build_reproduction(
+        ReportInput(source.run, source.artifacts, settings, source.summary, source.rows)
+    ).values
+    assert values["hidden"] == ["llm.headers", "llm.proxy"]
+    assert "proxy.local" not in str(values)
+
+
+# Rows
+
+
+def test_a_run_that_no_page_can_hold_gives_the_command(
+    source: ReportInput, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert build_row_finder(source).values["table"] is not None
+    monkeypatch.setattr(row_finder, "MAX_ROWS", 100)
+    values = build_row_finder(source).values
+    assert values["table"] is None
+    assert shlex.split(values["command"])[:2] == ["tacos", "explain"]
+
+
+def test_cautions_rest_on_what_the_run_did(source: ReportInput, tmp_path: Path) -> None:
+    claims = {it.claim for it in build_not_to_believe(source).values["cautions"]}
+    assert "That dropped rows are bad." in claims, "80 rows have no score"
+    assert (
+        "That the selected rows are better for any other reason than their length."
+        in claims
+    )
+    graded = tacos.select(
+        make_rows(80),
+        n=8,
+        run=tmp_path / "run",
+        **{**MODELS, "judge": judge_by_instruction},
+        settings={"normalise": {"alpha": 1}},
+    )
+    claims = {
+        it.claim for it in build_not_to_believe(gather(graded)).values["cautions"]
+    }
+    assert "That dropped rows are bad." not in claims, "every row has a score"
+    assert build_overview(gather(graded)).values["summary"].n_selected == 8
