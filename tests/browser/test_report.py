@@ -190,3 +190,21 @@ def test_the_contents_are_reached_by_keyboard(
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.outerHTML.slice(0, 40)"))
     assert len(reached) > 10
+
+
+def test_any_row_is_found_with_the_reason_that_explain_gives(
+    page_watch: PageWatch, report: Path, hostile_selection: tacos.Selection
+) -> None:
+    page = page_watch.open(report)
+    field = page.get_by_label("The id of a row")
+    samples = hostile_selection.artifacts["samples"]
+    ids = samples.scan().select("id").collect()["id"]
+    for row in (ids[0], ids[-1], hostile_selection.table["id"][0]):
+        field.fill(row)
+        found = page.locator("#row-found li").first.inner_text()
+        verdict = hostile_selection.explain(row)["verdict"]
+        # New tags of a dropped row have no names in the report.
+        start = verdict.partition(" (")[0]
+        assert make_comparable(start) in make_comparable(found)
+    field.fill("no such row")
+    assert page.locator("#row-count").inner_text() == "0 rows found"
