@@ -11,12 +11,9 @@ from typing import Any
 
 import pytest
 from tests.small_world import run_command
-from tests.web.conftest import Page
+from tests.web.conftest import Page, serve
 
 import tacos
-from tacos.web.application import build_application
-from tacos.web.guard import Door
-from tacos.web.server import build_server, open_socket
 
 KINDS = ("pair", "precision", "consistency")
 
@@ -26,17 +23,8 @@ def own_page(finished: tacos.Selection, tmp_path: Path) -> Iterator[Page]:
     """The page of a copy of the run, which may be written to."""
     run = tmp_path / "selected.jsonl.run"
     shutil.copytree(finished.run, run)
-    view = tacos.ui(run)
-    with open_socket(None) as listener:
-        door = Door.with_new_token(listener.getsockname()[1])
-        server = build_server(build_application(view, door))
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        try:
-            yield Page(door, view)
-        finally:
-            server.should_exit = True
-            thread.join()
+    with serve(tacos.ui(run)) as page:
+        yield page
 
 
 def draw(page: Page, **wanted: Any) -> Any:

@@ -14,19 +14,10 @@ import polars as pl
 from tacos.errors import InputError
 from tacos.methods.measures.value_shares import count_value_shares
 from tacos.pipeline.steps.pool import find_newest_scores
+from tacos.report.figure_texts import SUMMARY_FIGURES
 from tacos.report.spending_figures import sum_dollars
 from tacos.workflows.selection import GivenRun, Selection, load
 
-FIGURES = (
-    "n",
-    "coverage",
-    "mean_tags",
-    "mean_length",
-    "median_length",
-    "mean_score",
-    "n_scored",
-)
-"""Of the figures of a selection those that a comparison shows."""
 FEWEST = 3
 """Rows below which no correlation is told."""
 
@@ -109,7 +100,9 @@ def compare_runs(run: GivenRun, other: GivenRun) -> RunDifference:
         by_chance=_expect_overlap(pools, n_pool_both, len(hashes[0]), len(hashes[1])),
         score_correlation=correlation,
         n_rated_both=n_rated,
-        figures={name: (figures[0][name], figures[1][name]) for name in FIGURES},
+        figures={
+            name: (figures[0][name], figures[1][name]) for name in SUMMARY_FIGURES
+        },
         sources=_compare_sources(first, second, pools),
         usd=(sum_dollars(summaries[0].spending), sum_dollars(summaries[1].spending)),
         seconds=(summaries[0].total_seconds, summaries[1].total_seconds),
