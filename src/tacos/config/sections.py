@@ -628,7 +628,7 @@ class SelectSettings(SettingsSection):
     rows come from anywhere. `ascending-size`: the same for all, the smallest cluster first (preset
     `paper`).
     """
-    tag_price: float = Field(1.5, ge=0)
+    tag_price: float = Field(1.5, ge=0, allow_inf_nan=False)
     """What one more tag is worth, in points of expected quality (1 to 100), if the judge were
     worthless; the more reliable the judge, the less. 0: only scores count (preset `paper`). See
     `tacos.methods.selecting.objective`.

@@ -52,7 +52,8 @@ def write_csv(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
 def _write_line(cells: Iterable[Any]) -> bytes:
     """One line of CSV."""
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(cells)
+    # With "\n" as its line end the writer leaves a bare "\r" unquoted, which ends a row, too.
+    csv.writer(line).writerow(cells)
     return line.getvalue().encode()
 
 

@@ -38,7 +38,7 @@ Sort = Literal["input", "rank", "score", "value", "correctness", "length"]
 class RowQuery(BaseModel):
     """Which rows are wanted; what is left out does not narrow them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     text: str = Field("", max_length=400)
     """Words of the question or the response; see `RowTexts.find`."""
