@@ -81,8 +81,17 @@ def test_summary_report_and_json_say_what_each_stage_cost(data: Path) -> None:
     assert "paid for in all" in printed
     assert f"{figures['tag'][0]['requests']:,} requests" in printed
     report = (data.parent / "out.jsonl.run" / "report.html").read_text()
-    assert '<h2 id="spending-title">Paid</h2>' in report
-    assert f"{figures['judge'][0]['requests']:,} requests" in report
+    assert '<h2 id="spending-title">Cost and time</h2>' in report
+    for stage in ("tag", "judge"):
+        n_requests = figures[stage][0]["requests"]
+        (row,) = [
+            part
+            for part in report.split("<tr>")
+            if part.startswith(f'<th scope="row">{stage}</th>') and "tiny-1" in part
+        ]
+        assert f'<td class="n">{n_requests:,}</td>' in row
+    n_all = sum(line["requests"] for (line,) in figures.values())
+    assert f"{n_all:,} requests" in report
 
 
 def test_a_question_that_was_asked_anew_counts_with_all_replies(data: Path) -> None:

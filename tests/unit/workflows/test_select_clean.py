@@ -97,7 +97,9 @@ def test_a_changed_evaluation_set_is_noticed(data: Path, evaluation: Path) -> No
 
 
 def test_what_cannot_be_read_is_an_error_of_one_line(data: Path) -> None:
-    with pytest.raises(ConfigError, match=r"nowhere\.jsonl: No such file"):
+    with pytest.raises(
+        ConfigError, match=r"file nowhere\.jsonl does not exist; check the name"
+    ):
         tacos.select(data, n=10, settings={"clean": {"against": ["nowhere.jsonl"]}})
     code, printed = run_command("select", data, "-n", 10, "--clean", "harsh")
     assert code == 2
