@@ -10,6 +10,7 @@ import typer
 from tacos.cli.shared import console, option_settings, options
 from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.counts import count_words
+from tacos.formats.paths import choose_inputs
 from tacos.methods.cleaning.rules import PRESETS, RULES
 from tacos.workflows import clean as workflow
 from tacos.workflows import kept_files
@@ -57,8 +58,11 @@ Mask = Annotated[
 
 
 def clean(  # noqa: PLR0913 - the options of the command
-    data: options.Data,
     output: Output,
+    data: options.Data = None,
+    glob: options.Glob = None,
+    maps: options.Map = None,
+    preference: options.Preference = None,
     preset: Preset = "light",
     rules: Rules = None,
     without: Without = None,
@@ -87,19 +91,22 @@ def clean(  # noqa: PLR0913 - the options of the command
       tacos clean data.jsonl -o clean.jsonl --rule pii --mask
 
       tacos clean data.jsonl -o clean.jsonl --language en --rule same-instruction
+
+      tacos clean data.csv -o clean.csv --map instruction=Frage --map response=Antwort
     """
     of_reading = option_settings.build_settings(
         "robust",
         settings,
         sets,
-        EndpointOptions(None, None, None),
+        EndpointOptions(),
+        **option_settings.build_ingest_settings(maps, preference),
     )
     kept_files.check_files_kept(
         [output, dropped_path(output)],
         option_settings.list_files_read(settings, sets),
     )
     cleaning = workflow.clean(
-        data,
+        choose_inputs(data or (), glob or ()),
         output,
         preset=preset,
         rules=rules or (),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.config import Settings
 from tacos.counts import count_words
 from tacos.formats import hub
+from tacos.formats.paths import is_run_folder
 from tacos.formats.reading import STDIN
 from tacos.formats.templates import TEMPLATES
 from tacos.formats.trainer_folders import LEFT_OUT, TRAINERS
@@ -83,6 +84,8 @@ def export(  # noqa: PLR0913 - the options of the command
     data: RunOrFile,
     trainer: Trainer,
     output: Folder = None,
+    maps: options.Map = None,
+    preference: options.Preference = None,
     template: Template = "chatml",
     columns: options.Columns = False,
     max_tokens: MaxTokens = workflow.MAX_TOKENS,
@@ -126,7 +129,12 @@ def export(  # noqa: PLR0913 - the options of the command
         data,
         trainer,
         output,
-        _choose_settings(data, settings, sets),
+        _choose_settings(
+            data,
+            settings,
+            sets,
+            option_settings.build_ingest_settings(maps, preference),
+        ),
         template=template,
         columns=columns,
         max_tokens=max_tokens,
@@ -147,12 +155,20 @@ def _choose_settings(
     data: str,
     file: Path | None,
     sets: list[str] | None,
+    of_reading: dict[str, Any],
 ) -> Settings:
     """The run's settings or those of the preset, with the options over them."""
     none = EndpointOptions()
-    if data != STDIN and Path(data).is_dir():
-        return option_settings.build_run_settings(load(data).settings, file, sets, none)
-    return option_settings.build_settings("robust", file, sets, none)
+    if data != STDIN and is_run_folder(Path(data)):
+        of_run = load(data).settings
+        return option_settings.build_run_settings(
+            of_run,
+            file,
+            sets,
+            none,
+            of_reading,
+        )
+    return option_settings.build_settings("robust", file, sets, none, **of_reading)
 
 
 def _print_export(exported: Export) -> None:
