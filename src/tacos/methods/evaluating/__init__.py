@@ -1,0 +1,1 @@
+"""What evaluations of trained models say: means, win rates, duels, and how sure they are."""

@@ -1,0 +1,133 @@
+"""Win rates at equal length, as AlpacaEval 2.0 defines them (Dubois et al., arXiv 2404.04475).
+
+The probability that the model beats the baseline on an instruction is modelled as
+
+    sigmoid(bias + length weight * tanh(length difference) + ease of the instruction)
+
+and the length-controlled win rate is the mean of it with the length term left out. AlpacaEval's own
+fit downloads the eases at run time, cross-validates an L1 penalty that scikit-learn removes, and
+adds two made-up baselines. Here the length weight has a Gaussian prior instead, so the fit is
+convex, deterministic and needs nothing but annotations: on the 57 models of the leaderboard whose
+annotations are public its mean error is .59 points (`tests/unit/methods/evaluating`).
+
+Without eases a rate is only right near 50%: below 30% it is further from the leaderboard than the
+raw win rate is (6.2 against 4.8 points).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+from scipy.special import expit
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+LENGTH_PRIOR_MEAN = -1.4
+"""Negative, since the length difference is the baseline's length minus the model's."""
+LENGTH_PRIOR_VARIANCE = 0.25
+EASE_RIDGE = 0.25
+"""The weight of the squared eases: a Gaussian prior of standard deviation 2 around 0."""
+LOWEST_WITHOUT_EASES = 0.3
+HIGHEST_WITHOUT_EASES = 0.7
+"""Raw win rates between which a fit without eases may be believed."""
+N_ITERATIONS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class LengthFit:
+    """A model's fit: `bias` and `length_weight` in log-odds; `win_rate` is from 0 to 1."""
+
+    win_rate: float
+    bias: float
+    length_weight: float
+
+
+def scale_length_differences(baseline: Ints, model: Ints) -> Floats:
+    """tanh of the baseline's lengths minus the model's, in standard deviations, shape (n,).
+
+    Lengths are characters. Where all differences are equal they say nothing, and are 0.
+    """
+    differences = (baseline - model).astype(np.float64)
+    deviation = float(differences.std(ddof=1)) if differences.size > 1 else 0.0
+    if deviation == 0:
+        return np.zeros_like(differences)
+    return np.tanh(differences / deviation)
+
+
+def estimate_eases(
+    preferences: Floats,
+    lengths: Floats,
+    models: Ints,
+    instructions: Ints,
+) -> Floats:
+    """How easily any model beats the baseline on each instruction, in log-odds.
+
+    One fit over all models: a bias and a length weight for each model, an ease for each
+    instruction. All arguments have shape (n,): `preferences` for the model from 0 to 1, `lengths`
+    from `scale_length_differences`, and the numbers of model and instruction from 0.
+    """
+    n_models = int(models.max()) + 1
+    n_instructions = int(instructions.max()) + 1
+
+    def measure_loss(weights: Floats) -> tuple[float, Floats]:
+        biases = weights[:n_models]
+        slopes = weights[n_models : 2 * n_models]
+        eases = weights[2 * n_models :]
+        logits = biases[models] + slopes[models] * lengths + eases[instructions]
+        loss, residuals = _measure_cross_entropy(logits, preferences)
+        distances = slopes - LENGTH_PRIOR_MEAN
+        loss += np.square(distances).sum() / (2 * LENGTH_PRIOR_VARIANCE)
+        loss += EASE_RIDGE / 2 * np.square(eases).sum()
+        for_biases = np.bincount(models, residuals, n_models)
+        for_slopes = np.bincount(models, residuals * lengths, n_models)
+        for_eases = np.bincount(instructions, residuals, n_instructions)
+        gradient = np.concatenate(
+            [
+                for_biases,
+                for_slopes + distances / LENGTH_PRIOR_VARIANCE,
+                for_eases + EASE_RIDGE * eases,
+            ]
+        )
+        return float(loss), gradient
+
+    start = np.zeros(2 * n_models + n_instructions)
+    return _minimise(measure_loss, start)[2 * n_models :]
+
+
+def fit_win_rate(preferences: Floats, lengths: Floats, eases: Floats) -> LengthFit:
+    """The fit of one model: `preferences` for it from 0 to 1, `lengths` and `eases`, shape (n,)."""
+
+    def measure_loss(weights: Floats) -> tuple[float, Floats]:
+        bias, slope = weights
+        loss, residuals = _measure_cross_entropy(
+            bias + slope * lengths + eases, preferences
+        )
+        distance = slope - LENGTH_PRIOR_MEAN
+        loss += distance**2 / (2 * LENGTH_PRIOR_VARIANCE)
+        for_slope = residuals @ lengths + distance / LENGTH_PRIOR_VARIANCE
+        return float(loss), np.array([residuals.sum(), for_slope])
+
+    bias, slope = _minimise(measure_loss, np.array([0.0, LENGTH_PRIOR_MEAN]))
+    return LengthFit(float(expit(bias + eases).mean()), float(bias), float(slope))
+
+
+def _measure_cross_entropy(logits: Floats, preferences: Floats) -> tuple[float, Floats]:
+    """The summed cross-entropy and its derivative by the logits."""
+    loss = (np.logaddexp(0, logits) - preferences * logits).sum()
+    return float(loss), expit(logits) - preferences
+
+
+def _minimise(measure_loss, start: Floats) -> Floats:  # type: ignore[no-untyped-def]
+    """The minimum of a convex loss that gives its gradient, too."""
+    found = minimize(
+        measure_loss,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": N_ITERATIONS, "ftol": 1e-12, "gtol": 1e-7},
+    )
+    return np.asarray(found.x, dtype=np.float64)
