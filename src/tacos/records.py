@@ -149,6 +149,9 @@ class Reply:
     there is none.
 
     `raw` is the model's own text, `key` the ledger key of the reply ("" for embedded models).
+    `finish` is the reason to finish that a server gave ("length": it was cut off).
+    `alternatives` are the likeliest first tokens of the answer with their log-probabilities, where
+    the request asked for them (`logprobs`) and the server gave them.
     `other_endpoint` is the URL of the endpoint that gave it, where another one is asked now, or
     "not noted" where that is not known;
     `is_anew` says that the question was asked anew, after unusable replies to earlier commands.
@@ -163,6 +166,8 @@ class Reply:
     is_anew: bool = False
     paid: tuple[PaidReply, ...] = ()
     """What was paid for: the replies to the question, unusable ones before this one included."""
+    finish: str = ""
+    alternatives: tuple[tuple[str, float], ...] = ()
 
 
 class AnswerWatch(Protocol):
@@ -270,6 +275,15 @@ class StageOutput(NamedTuple):
     ) -> StageOutput:
         """The output of a stage that used every row."""
         return cls(table, build_reject_frame(), notes or {})
+
+
+def asks_for_text(schema: Mapping[str, Any]) -> bool:
+    """Whether a schema asks for a plain text, which no JSON stands around.
+
+    The text must satisfy the rest of the schema, such as a `pattern`; its `description` says in
+    words what is wrong with a text that does not.
+    """
+    return schema.get("type") == "string"
 
 
 def _define_schema(**columns: pl.DataType | type[pl.DataType]) -> pl.Schema:

@@ -8,7 +8,9 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -20,6 +22,7 @@ from tests.server.fault_server import (
     TRANSPORT,
     Behaviour,
     FaultServer,
+    Scripted,
 )
 from tests.server.questions import KEY, judge_requests, tag_requests
 
@@ -121,6 +124,38 @@ def test_a_lasting_bad_answer_is_asked_about_once_more_and_paid_for_once(
         assert connect(server.url).answer(tag_requests(10)) == first
         assert server.asked.total() == 20
     assert book.size().n_replies == 20
+
+
+def test_a_plain_text_of_another_form_is_asked_about_once_more(
+    connect: Connect,
+) -> None:
+    """In words that fit a text, and with what the server says beside it."""
+    schema = {
+        "type": "string",
+        "pattern": r"\[\[\d+\]\]",
+        "description": "no rating such as [[5]] in it",
+    }
+    request = replace(tag_requests(1)[0], schema=schema)
+    place = {"token": "M", "top_logprobs": [{"token": "M", "logprob": -0.5}]}
+
+    def say(body: dict[str, Any]) -> Scripted:
+        is_first = len(body["messages"]) == 2
+        choice = {
+            "message": {"content": "Good." if is_first else "[[7]]"},
+            "finish_reason": "stop",
+            "logprobs": {"content": [place]},
+        }
+        return Scripted(body={"model": "tiny-1", "choices": [choice]})
+
+    with behaving(script=say) as server:
+        (reply,) = connect(server.url).answer([request])
+        assert reply.text == '"[[7]]"'
+        assert reply.finish == "stop"
+        assert reply.alternatives == (("M", -0.5),)
+        _, again = server.bodies
+        assert "no rating such as [[5]] in it" in again["messages"][-1]["content"]
+        assert "JSON" not in again["messages"][-1]["content"]
+        assert "response_format" not in again
 
 
 def test_a_refusal_is_not_asked_again(connect: Connect) -> None:

@@ -17,7 +17,7 @@ N_RAW_CHARS = 80
 REMEDIES = {
     "refused": "Leave out what the model refuses, or use one that answers it",
     "HTTP": "Mend what the server complains of",
-    "it ": "Use a model that answers in the JSON it is asked for",
+    "it ": "Use a model that answers in the form it is asked for",
 }
 """How the reason of an unusable reply begins -> what to do."""
 LINE = re.compile(r"line \d+")

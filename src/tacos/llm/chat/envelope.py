@@ -22,6 +22,8 @@ from tacos.llm.chat.reply_message import (
     read_refusal,
 )
 from tacos.llm.chat.request_form import LEVELS, RequestForm
+from tacos.llm.chat.token_alternatives import read_first_alternatives
+from tacos.records import asks_for_text
 
 BOUNDS = frozenset(
     {
@@ -51,7 +53,8 @@ BROKEN_OFF = ("error", "network_error", "insufficient_system_resource")
 class ChatReply(NamedTuple):
     """What a reply says: the text, or why there is none, and what it cost.
 
-    `reasoning` is what the model thought, where the server keeps that apart.
+    `reasoning` is what the model thought, where the server keeps that apart; `alternatives` are
+    the likeliest first tokens with their log-probabilities, where it was asked for them.
     """
 
     text: str
@@ -61,6 +64,7 @@ class ChatReply(NamedTuple):
     prompt_tokens: int
     answer_tokens: int
     reasoning: str = ""
+    alternatives: tuple[tuple[str, float], ...] = ()
 
 
 class ApiFormat(NamedTuple):
@@ -142,7 +146,7 @@ def _build_response_format(
     level: str,
 ) -> dict[str, Any] | None:
     """The `response_format` of a level, None where there is none."""
-    if level == "none" or not asked.schema:
+    if level == "none" or not asked.schema or asks_for_text(asked.schema):
         return None
     if level == "json_object":
         return {"type": "json_object"}
@@ -225,6 +229,7 @@ def read_chat_reply(body: bytes | str) -> ChatReply:
         read_token_count(usage.get("prompt_tokens")),
         read_token_count(usage.get("completion_tokens")),
         read_reasoning(message),
+        read_first_alternatives(choice.get("logprobs")),
     )
 
 

@@ -90,6 +90,7 @@ class _JoinedReply:
         self.finish = ""
         self.usage: Any = None
         self.error: Any = None
+        self.logprobs: list[Any] = []
         self.message: dict[str, Any] | None = None
         self.calls: dict[int, dict[str, Any]] = {}
 
@@ -107,6 +108,9 @@ class _JoinedReply:
             return
         self.finish = str(choice.get("finish_reason") or self.finish)
         self.error = choice.get("error") or self.error
+        logprobs = choice.get("logprobs")
+        if isinstance(logprobs, dict) and isinstance(logprobs.get("content"), list):
+            self.logprobs += logprobs["content"]
         whole = choice.get("message")
         if isinstance(whole, dict):
             self.message = whole
@@ -132,6 +136,7 @@ class _JoinedReply:
             "message": self.message,
             "finish_reason": self.finish,
             "error": self.error,
+            "logprobs": {"content": self.logprobs},
         }
         reply["choices"].append(choice)
         return reply

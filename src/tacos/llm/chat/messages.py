@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from tacos import prompts
-from tacos.records import Request, canonical_hash
+from tacos.records import Request, asks_for_text, canonical_hash
 
 Message = dict[str, str]
 PLACEHOLDER = re.compile(r"\{\{(=?)([a-z_]+)\}\}")
@@ -66,7 +66,8 @@ def render_reask(
     """The same conversation, the unusable answer and what is wrong with it: a question with a key
     of its own.
     """
-    template = prompts.read_template("reask").strip()
+    name = "reask_text" if asks_for_text(first.schema) else "reask"
+    template = prompts.read_template(name).strip()
     complaint = template.replace("{{error}}", error)
     shown = answer[:MAX_SHOWN].strip() or "(no text)"
     messages = [

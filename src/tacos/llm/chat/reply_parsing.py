@@ -2,7 +2,8 @@
 
 In order: the text as it is; without think blocks; every fenced block and every outermost {...} or
 [...] in it, read leniently (`lenient_json`). The value must satisfy the schema. Two different
-values that both do are no answer: nobody knows which one was meant.
+values that both do are no answer: nobody knows which one was meant. Where the schema asks for a
+plain text (`records.asks_for_text`), that is all of it but the think blocks.
 
 Never invented: a missing field, a score out of range or a number that may have been truncated is an
 error.
@@ -19,7 +20,7 @@ import fastjsonschema
 import orjson
 
 from tacos.llm.chat import lenient_json
-from tacos.records import canonical_json
+from tacos.records import asks_for_text, canonical_json
 
 Check = Callable[[Any], Any]
 THINK = re.compile(
@@ -98,11 +99,31 @@ def parse_reply_json(text: str, schema: dict[str, Any]) -> str:
     '{"score":80}'
     """
     compiled = compile_schema(schema)
+    if asks_for_text(schema):
+        return _read_plain_text(strip_think_blocks(text), compiled)
     try:
         compiled.check(orjson.loads(text))
     except (orjson.JSONDecodeError, fastjsonschema.JsonSchemaValueException):
         return _find_fitting_value(strip_think_blocks(text), compiled)
     return text
+
+
+def _read_plain_text(text: str, compiled: CompiledSchema) -> str:
+    """A plain text as JSON, if it satisfies the schema.
+
+    >>> _read_plain_text("Yes.", compile_schema({"type": "string", "pattern": "Yes|No"}))
+    '"Yes."'
+    """
+    try:
+        compiled.check(text)
+    except fastjsonschema.JsonSchemaValueException as error:
+        if not text.strip():
+            raise UnusableReplyError("it is empty") from None
+        complaint = str(error).replace("data", "the answer", 1)
+        raise UnusableReplyError(
+            compiled.schema.get("description", complaint)
+        ) from None
+    return orjson.dumps(text).decode()
 
 
 def _find_fitting_value(text: str, compiled: CompiledSchema) -> str:

@@ -16,7 +16,7 @@ from tacos.llm.chat.messages import RenderedRequest, render_reask
 from tacos.llm.ledger.ledger import Ledger
 from tacos.llm.ledger.reply_rules import ReplyRules
 from tacos.llm.ledger.schema import LedgerEntry
-from tacos.records import PaidReply, Reply
+from tacos.records import PaidReply, Reply, asks_for_text
 
 FILTERED = re.compile(
     r"content_filter|safety|prohibited|blocklist|recitation|sensitive", re.IGNORECASE
@@ -86,7 +86,7 @@ def _interpret_envelope(
         # These words go into the re-ask, and so into its key: keep them.
         if said.finish == "length":
             failure = f"it was cut off at the limit of tokens; {failure}"
-        reply = _fail(entry, said.text, failure)
+        reply = replace(_fail(entry, said.text, failure), finish=said.finish)
         hint = MISPLACED if said.reasoning and not said.text else ""
         return ReadEntry(reply, is_usable=False, is_worth_reask=True, hint=hint)
     reply = Reply(
@@ -94,6 +94,8 @@ def _interpret_envelope(
         raw=raw,
         key=entry.key,
         model=entry.model,
+        finish=said.finish,
+        alternatives=said.alternatives,
     )
     return ReadEntry(reply)
 
@@ -106,6 +108,9 @@ def _parse_answer(
 
     Raises `UnusableReplyError`.
     """
+    if not said.text and said.reasoning and asks_for_text(schema):
+        # Thoughts are no answer, and nothing tells them from a text.
+        raise reply_parsing.UnusableReplyError("it is empty")
     if not said.text:
         misplaced = reply_parsing.find_misplaced_answer(said.reasoning)
         # What is no answer is no reason either: the content is empty, as it ever was.

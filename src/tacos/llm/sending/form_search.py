@@ -14,6 +14,7 @@ from tacos.llm.chat.request_form import LEVELS, RequestForm
 from tacos.llm.sending.announcements import announce_line
 from tacos.llm.sending.refused_parts import RefusedPart
 from tacos.llm.sending.requests_in_flight import InFlightRequest
+from tacos.records import asks_for_text
 
 MAX_FORMS = 12
 """Forms in which one request is sent before it is given up."""
@@ -71,7 +72,8 @@ class FormSearch:
         """
         sent = request.form or self.form
         can_change = self.settings.structured == "auto" and sent.level != "none"
-        if not can_change or not request.question.schema:
+        schema = request.question.schema
+        if not can_change or not schema or asks_for_text(schema):
             return False
         if sent != self.form:  # another request has found another form since
             request.trial = None

@@ -85,7 +85,55 @@ def test_a_reply_is_read() -> None:
         3,
         2,
         "",
+        (),
     )
+
+
+def test_what_the_answer_may_have_begun_with_is_read() -> None:
+    """White space before the answer is passed over; what is no number is no alternative."""
+    tops = [
+        {"token": "M", "logprob": -2.0},
+        {"token": "m", "logprob": -0.2},
+        {"token": " m", "logprob": None},
+    ]
+    places = [
+        {"token": "\n", "logprob": 0.0, "top_logprobs": []},
+        {"token": "m", "logprob": -0.2, "top_logprobs": tops},
+    ]
+    choice = {"message": {"content": "m"}, "logprobs": {"content": places}}
+    said = envelope.read_chat_reply(orjson.dumps({"choices": [choice]}))
+    assert said.alternatives == (("m", -0.2), ("M", -2.0))
+    # The form of OpenAI's older completions, which some servers still use.
+    older = {"tokens": ["m"], "top_logprobs": [{"m": -0.1, "M": -3}]}
+    choice = {"message": {"content": "m"}, "logprobs": older}
+    said = envelope.read_chat_reply(orjson.dumps({"choices": [choice]}))
+    assert said.alternatives == (("m", -0.1), ("M", -3))
+    for nothing in (None, {}, {"content": None}, {"content": []}, []):
+        choice = {"message": {"content": "m"}, "logprobs": nothing}
+        said = envelope.read_chat_reply(orjson.dumps({"choices": [choice]}))
+        assert said.alternatives == ()
+
+
+def test_alternatives_of_a_stream_are_joined() -> None:
+    place = {
+        "token": "m",
+        "logprob": -0.2,
+        "top_logprobs": [{"token": "m", "logprob": -0.2}],
+    }
+    chunks: list[dict[str, object]] = [
+        {"delta": {"content": "m"}, "logprobs": {"content": [place]}},
+        {"delta": {}, "finish_reason": "stop", "logprobs": None},
+    ]
+    events = [
+        f"data: {orjson.dumps({'choices': [chunk]}).decode()}" for chunk in chunks
+    ]
+    body = "\n\n".join([*events, "data: [DONE]", ""])
+    assert envelope.read_chat_reply(body).alternatives == (("m", -0.2),)
+
+
+def test_a_plain_text_is_asked_for_without_response_format() -> None:
+    asked = ASKED._replace(schema={"type": "string"})
+    assert "response_format" not in envelope.build_chat_body(asked, RequestForm())
 
 
 @pytest.mark.parametrize(

@@ -117,3 +117,27 @@ def test_the_complaint_says_what_is_wrong() -> None:
     other = orjson.dumps(VERDICT | {"score_a": 1}).decode()
     with pytest.raises(UnusableReplyError, match="several different answers"):
         parse_reply_json(f"{one} or {other}", comparisons.ONE_SCORE_SCHEMA)
+
+
+RATING = {
+    "type": "string",
+    "pattern": r"\[\[\d+\]\]",
+    "description": "no rating such as [[5]] in it",
+}
+
+
+def test_a_plain_text_is_the_answer_as_it_stands() -> None:
+    """Also where it looks like JSON, but without the think blocks."""
+    for text in ("Rating: [[7]]", '{"score": "[[7]]"}', "```\n[[7]]\n```"):
+        assert read(text, RATING) == text
+    assert read("<think>[[2]]?</think>\n[[7]]", RATING) == "\n[[7]]"
+    assert read("", {"type": "string"}) == ""
+
+
+def test_a_plain_text_of_another_form_is_none() -> None:
+    with pytest.raises(UnusableReplyError, match="no rating such as"):
+        parse_reply_json("7 of 10", RATING)
+    with pytest.raises(UnusableReplyError, match="no rating such as"):
+        parse_reply_json("<think>[[2]]</think>Good.", RATING)
+    with pytest.raises(UnusableReplyError, match="it is empty"):
+        parse_reply_json(" \n", RATING)
