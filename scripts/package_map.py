@@ -26,6 +26,7 @@ ROOMS = {
     "report": "facts, charts, explanations, HTML",
     "pipeline": "the stages, and the loop that runs them",
     "steps": "between the tables of a stage and the methods",
+    "trainers": "recipes, a trainer's files, and its process",
     "llm": "everything that goes to a language model over a network",
     "formats": "data sets in and out, one file per format",
     "store": "the run directory",
