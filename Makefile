@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV := .uv/bin/uv
 BIN := .venv/bin
 
-.PHONY: help setup browser demo test test-close test-slow test-browser fuzz test-llm-server check docs format bench wheel clean test-trainers
+.PHONY: help setup browser demo test test-close test-slow test-browser fuzz test-llm-server check docs format bench wheel clean test-trainers setup-train
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -72,6 +72,14 @@ build/trainers/axolotl/complete: build/trainers/axolotl/ready
 test-trainers: setup build/trainers/trl/ready build/trainers/llama-factory/complete build/trainers/axolotl/complete  ## let TRL, LLaMA-Factory and Axolotl read exported folders (8 GB)
 	$(BIN)/pytest -m trainers
 
+# Apart from .venv: torch and TRL are no dependencies of tacos. `tacos train` finds it.
+.venv-train/ready: scripts/train.txt
+	$(PYTHON) -m venv --clear .venv-train
+	.venv-train/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+setup-train: .venv-train/ready  ## create the training environment, with PyTorch and TRL (2 GB or more)
+
 test-llm-server: setup  ## test against a real llama.cpp server, built once
 	$(UV) run --frozen --with 'gguf>=0.17' --with pip --with cmake --with ninja python scripts/llm_server.py check
 
@@ -98,4 +106,4 @@ bench-%: setup  ## run one benchmark: bench-models, bench-cascade, bench-ranking
 	$(BIN)/python benchmarks/bench_$*.py
 
 clean:  ## remove everything that make has created
-	rm -rf .venv .uv build dist demo/selected.jsonl demo/selected.jsonl.scores.jsonl demo/selected.jsonl.run demo/report.html
+	rm -rf .venv .venv-train .uv build dist demo/selected.jsonl demo/selected.jsonl.scores.jsonl demo/selected.jsonl.run demo/report.html

@@ -84,7 +84,6 @@ def build_trl_settings(
         "dataloader_pin_memory": on_gpu,
         "logging_steps": EVERY_STEP,
         "logging_nan_inf_filter": False,
-        "include_num_input_tokens_seen": "non_padding",
         "disable_tqdm": True,
         "report_to": "none",
         "save_strategy": "steps",
