@@ -121,3 +121,26 @@ def format_score(value: float | None) -> str:
     '47.0'
     """
     return NOT_KNOWN if value is None else f"{value:.1f}"
+
+
+def format_measure(
+    instrument: str,
+    value: float | None,
+    *,
+    sign: bool = False,
+) -> str:
+    """A figure of an instrument of an experiment: a loss in nats, all others as a percentage.
+
+    >>> format_measure("answer-loss", 2.51249), format_measure("preference", 0.5831)
+    ('2.5125', '58.3%')
+    >>> format_measure("preference", -0.012, sign=True)
+    '-1.2 points'
+    """
+    if value is None:
+        return NOT_KNOWN
+    plus = "+" if sign else ""
+    if instrument == "answer-loss":
+        return f"{value:{plus}.4f}"
+    if sign:
+        return f"{100 * value:+.1f} points"
+    return f"{value:.1%}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -54,6 +54,24 @@ UNSAFE = str.maketrans(
 
 def render_report(source: ReportInput) -> str:
     """The report of a run as HTML."""
+    n_selected = f"{source.summary.n_selected:,}"
+    n_samples = f"{source.summary.n_samples:,}"
+    return render_page(
+        list_sections(source),
+        title=f"{n_selected} of {n_samples} rows",
+        kind="report of a run",
+        heading=f"{n_selected} rows selected of {n_samples}",
+    )
+
+
+def render_page(
+    parts: Sequence[Section],
+    *,
+    title: str,
+    kind: str,
+    heading: str,
+) -> str:
+    """A page of sections as HTML: `title` for the browser, `kind` above the `heading`."""
     environment = _load_environment()
     style = _read_template("style.css")
     script = _read_template("script.js")
@@ -63,14 +81,16 @@ def render_report(source: ReportInput) -> str:
             "title": section.title,
             "html": _render_section(environment, section),
         }
-        for section in list_sections(source)
+        for section in parts
     ]
     policy = (
         "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data: blob:; "
         f"style-src '{_hash_source(style)}'; script-src '{_hash_source(script)}'"
     )
     return environment.get_template("page").render(
-        summary=source.summary,
+        title=title,
+        kind=kind,
+        heading=heading,
         version=read_version(),
         policy=policy,
         style=Markup(style),

@@ -1,0 +1,232 @@
+"""The report of an experiment: one page with the verdict first, then what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tacos.counts import count_words
+from tacos.methods.evaluating.experiment_plan import (
+    ARMS,
+    FEW_SEEDS,
+    INSTRUMENTS,
+    UNSEEDED_ARMS,
+    ExperimentPlan,
+)
+from tacos.methods.evaluating.experiment_results import (
+    ExperimentResults,
+    SpeedClaim,
+    TrainedArm,
+)
+from tacos.report import html
+from tacos.report.figure_texts import NOT_KNOWN, format_measure
+from tacos.report.page_parts import DataTable, Section
+from tacos.report.plots.experiment_plots import draw_comparisons, draw_trainings
+
+TWELVE_TIMES = (
+    'The "12x" of the TACOS paper is the best of its six cells: LLaMA-2-13B on Evol-Instruct-70k, '
+    "19,270 seconds against 1,667 (11.6 times); the other five are 3.3 to 6.8 times. There, the "
+    "full data and the 1,000 rows were trained with different epochs, learning rates, schedules "
+    "and batch sizes. Here, all arms have one recipe."
+)
+
+
+def render_experiment(results: ExperimentResults) -> str:
+    """The report of an experiment as HTML: one file without a network."""
+    plan = results.plan
+    return html.render_page(
+        list_experiment_sections(results),
+        title=f"experiment of {plan.n_selected:,} of {plan.n_pool:,} rows",
+        kind="report of an experiment",
+        heading="Does a model get better by the selection?",
+    )
+
+
+def list_experiment_sections(results: ExperimentResults) -> list[Section]:
+    """The sections of the page, without those that have nothing to show yet."""
+    sections = [
+        _build_verdict(results),
+        _build_trainings(results),
+        _build_speed(results),
+        _build_plan(results),
+    ]
+    return [section for section in sections if section is not None]
+
+
+def list_cautions(results: ExperimentResults) -> list[str]:
+    """What a reader must keep in mind, a sentence each."""
+    plan = results.plan
+    n_seeds = min(len(arm.seeds) for arm in plan.arms if arm.name not in UNSEEDED_ARMS)
+    cautions = []
+    if n_seeds < FEW_SEEDS:
+        cautions.append(
+            f"{count_words(n_seeds, 'seed')} per arm: how far trainings of one arm differ is "
+            f"hardly known, and the intervals may be too narrow; take {FEW_SEEDS} or more."
+        )
+    if plan.is_circular:
+        cautions.append(
+            f"Circular: {plan.judge} selected the rows and judges the duels. It rewards its own "
+            "taste, so the duels show nothing."
+        )
+    if not plan.judge:
+        cautions.append(
+            "No duels: there is no judge other than the one that selected. How well the models "
+            "write was not judged."
+        )
+    cautions.append(
+        "Loss on answers of people says how well a model predicts them, not how well it writes: in "
+        "LIMA's own trainings it went up while the answers got better (arXiv 2305.11206, appendix "
+        "B). It compares arms of one recipe, and nothing else."
+    )
+    cautions.append(
+        "Length is the strongest confounder: a longer answer is more training. The arm "
+        "length-matched has as long answers as the selection; what the selection gains on that "
+        "arm is not length."
+    )
+    return cautions
+
+
+def _build_verdict(results: ExperimentResults) -> Section:
+    """The answer, and the figure that it is read from."""
+    values = {
+        "label": results.label,
+        "verdict": results.verdict,
+        "missing": [f"{arm}, seed {seed}" for arm, seed in results.missing],
+        "figure": draw_comparisons(results) if results.comparisons else None,
+        "cautions": list_cautions(results),
+    }
+    return Section("experiment-verdict", "The verdict", values)
+
+
+def _build_trainings(results: ExperimentResults) -> Section | None:
+    """Every training with its figures."""
+    if not results.trainings:
+        return None
+    instruments = results.plan.instruments
+    names = [item.name for item in instruments if item.name != "duels"]
+    strata = list(
+        dict.fromkeys(key for part in results.trainings for key in part.strata)
+    )
+    head = (
+        "arm",
+        "seed",
+        "rows",
+        "trained tokens",
+        "steps",
+        "seconds",
+        *names,
+        *(f"answer-loss, {stratum}" for stratum in strata),
+    )
+    rows = []
+    for part in results.trainings:
+        means = [format_measure(name, part.means.get(name)) for name in names]
+        losses = [format_measure("answer-loss", part.strata.get(key)) for key in strata]
+        rows.append((*_list_cost_cells(part), *means, *losses))
+    table = DataTable(head, rows, frozenset(range(1, len(head))), "One line per model")
+    values = {
+        "figure": draw_trainings(results),
+        "table": table,
+        "arms": [(arm.name, ARMS[arm.name]) for arm in results.plan.arms],
+    }
+    return Section("experiment-trainings", "The arms", values)
+
+
+def _list_cost_cells(part: TrainedArm) -> tuple[str, ...]:
+    """What a training was and took."""
+    return (
+        part.arm,
+        str(part.seed),
+        f"{part.n_rows:,}",
+        _format_count(part.n_trained_tokens),
+        _format_count(part.n_steps),
+        _format_count(part.seconds),
+    )
+
+
+def _format_count(value: float | None) -> str:
+    """A count; none of the untrained base."""
+    return NOT_KNOWN if value is None else f"{value:,.0f}"
+
+
+def _build_speed(results: ExperimentResults) -> Section | None:
+    """How much shorter training is, and what the papers' figure is."""
+    if results.speed is None:
+        return None
+    values = {
+        "sentence": describe_speed(results.speed),
+        "papers": TWELVE_TIMES,
+    }
+    return Section("experiment-speed", "What training costs", values)
+
+
+def describe_speed(speed: SpeedClaim) -> str:
+    """The speed claim in one sentence."""
+    return (
+        f"The selection ({count_words(speed.n_selected_rows, 'row')}) trains on "
+        f"{speed.token_ratio:.1f} times fewer tokens than the full pool "
+        f"({count_words(speed.n_full_rows, 'row')}): {speed.n_selected_tokens:,.0f} against "
+        f"{speed.n_full_tokens:,}. Measured on the same machine, it took "
+        f"{speed.selected_seconds:,.0f} seconds against {speed.full_seconds:,.0f}: "
+        f"{speed.time_ratio:.1f} times less."
+    )
+
+
+def _build_plan(results: ExperimentResults) -> Section:
+    """What was declared before the first training."""
+    plan = results.plan
+    values = {
+        "declared": results.declared,
+        "hash": plan.hash(),
+        "plan": DataTable(("what", "value"), _list_plan_rows(plan)),
+        "instruments": _tabulate_instruments(plan),
+        "environment": DataTable(
+            ("what", "value"),
+            [(name, value) for name, value in results.environment.items()],
+        ),
+    }
+    return Section("experiment-plan", "What was declared before training", values)
+
+
+def _list_plan_rows(plan: ExperimentPlan) -> list[tuple[str, str]]:
+    """The plan as pairs."""
+    comparisons = ", ".join(f"{arm} against {other}" for arm, other in plan.comparisons)
+    removed = ", ".join(f"{n:,} {reason}" for reason, n in plan.removed.items())
+    return [
+        ("recipe", f"{plan.recipe} ({plan.recipe_hash}), the same for all arms"),
+        ("base model", f"{plan.base_model} ({plan.base_model_hash})"),
+        ("pool", f"{count_words(plan.n_pool, 'row')} ({plan.pool_hash})"),
+        ("taken out of the pool for all arms", removed or "none"),
+        (
+            "selection",
+            f"{count_words(plan.n_selected, 'row')} ({plan.selection_hash})",
+        ),
+        ("arms have alike", plan.match),
+        ("cut at", count_words(plan.max_length, "token")),
+        ("primary instrument", plan.primary),
+        ("primary comparisons", f"{comparisons}; Holm's correction"),
+        (
+            "intervals",
+            f"{plan.n_draws:,} draws of seeds, then items (seed {plan.seed})",
+        ),
+        ("judge of duels", plan.judge or "none"),
+    ]
+
+
+def _tabulate_instruments(plan: ExperimentPlan) -> DataTable:
+    """The instruments with their items."""
+    rows = [
+        (
+            f"{item.name}{' (primary)' if item.name == plan.primary else ''}",
+            INSTRUMENTS[item.name],
+            f"{item.n_items:,}",
+            _join_counts(item.sources.items()),
+            _join_counts(item.strata.items()),
+        )
+        for item in plan.instruments
+    ]
+    head = ("instrument", "measures", "items", "from", "by length")
+    return DataTable(head, rows, frozenset({2}), "The instruments")
+
+
+def _join_counts(counts: Iterable[tuple[str, int]]) -> str:
+    """Names with their counts."""
+    return ", ".join(f"{name} {n:,}" for name, n in counts)

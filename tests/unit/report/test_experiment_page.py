@@ -1,0 +1,96 @@
+"""The report of an experiment: the verdict first, no figure without what it rests on."""
+
+import dataclasses
+import re
+
+from tests.experiments import make_comparison, make_plan, make_results
+
+from tacos.report.experiment_page import (
+    describe_speed,
+    list_cautions,
+    list_experiment_sections,
+    render_experiment,
+)
+from tacos.report.html import is_report
+
+
+def read_text(page: str) -> str:
+    """The words of a page, without its markup."""
+    body = page.partition("<body>")[2]
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body))
+
+
+def test_the_page_shows_verdict_plan_arms_and_speed() -> None:
+    results = make_results()
+    text = read_text(render_experiment(results))
+    assert "selection is better than random by 0.021" in text
+    assert "No difference larger than 0.020 could be seen." in text
+    assert results.plan.hash() in text
+    assert "30.0 times fewer tokens" in text
+    assert "11.6 times" in text
+    # An arm that was trained once has no interval.
+    assert "selection against full +0.0210 n/a n/a n/a" in text
+    assert "120 items" in text
+
+
+def test_the_page_needs_no_network_and_runs_one_script(tmp_path) -> None:
+    page = render_experiment(make_results())
+    assert "default-src &#39;none&#39;" in page
+    assert not re.search(r"(?:src|href)=\"(?!#)", page)
+    assert page.count("<script>") == 1
+    assert "@media print" in page
+    assert "light-dark(" in page
+    target = tmp_path / "report.html"
+    target.write_text(page)
+    assert is_report(target)
+
+
+def test_an_unfinished_experiment_has_no_verdict() -> None:
+    results = make_results(
+        comparisons=[make_comparison()], missing=[("longest", 1)], speed=None
+    )
+    assert results.verdict == "No verdict yet: 1 training is not finished."
+    text = read_text(render_experiment(results))
+    assert "longest, seed 1" in text
+    assert (
+        "is better than random by 0.021 nats per token."
+        not in text.partition("What not to believe")[0]
+    )
+
+
+def test_an_experiment_without_a_training_shows_its_plan() -> None:
+    results = make_results(trainings=[], comparisons=[], speed=None)
+    names = [section.name for section in list_experiment_sections(results)]
+    assert names == ["experiment-verdict", "experiment-plan"]
+    assert results.plan.hash() in render_experiment(results)
+
+
+def test_few_seeds_and_a_missing_judge_are_said() -> None:
+    cautions = " ".join(list_cautions(make_results()))
+    assert "2 seeds per arm" in cautions
+    assert "No duels" in cautions
+
+
+def test_the_same_judge_is_called_circular() -> None:
+    results = make_results(plan=make_plan(judge="embedded", is_circular=True))
+    assert any("Circular: embedded" in line for line in list_cautions(results))
+
+
+def test_a_label_stands_before_every_figure() -> None:
+    label = "Shows the mechanics, no evidence."
+    text = read_text(render_experiment(make_results(label=label)))
+    assert text.index(label) < text.index("selection is better")
+
+
+def test_hostile_names_are_text() -> None:
+    plan = make_plan(recipe="<script>alert(1)</script>")
+    page = render_experiment(make_results(plan=plan))
+    assert "<script>alert" not in page
+
+
+def test_the_speed_claim_names_both_sides() -> None:
+    speed = make_results().speed
+    assert speed is not None
+    sentence = describe_speed(dataclasses.replace(speed, n_selected_tokens=60_000.0))
+    assert "3.0 times fewer tokens" in sentence
+    assert "1,500" in sentence
