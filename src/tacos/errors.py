@@ -9,6 +9,7 @@ The exit code is 2, except where it is given:
      +- OutputError           the output cannot be written
      +- RunError              the run directory is locked, damaged or of another version
      +- FailureRateError      a stage lost more rows than its gate allows
+     +- IncompleteError       an evaluation lacks grades or preferences, and so has no figure
      +- ModelError            a model cannot be loaded
      +- LLMError              an endpoint refuses every request: wrong key, wrong model, unreachable
      |   +- OfflineError      a question is not answered yet, and nothing may be sent
@@ -49,6 +50,10 @@ class RunError(TacosError):
 
 class FailureRateError(TacosError):
     """A stage lost more rows than its gate allows."""
+
+
+class IncompleteError(TacosError):
+    """An evaluation lacks grades or preferences, and so has no figure."""
 
 
 class ModelError(TacosError):

@@ -5,6 +5,7 @@ depends on it.
 """
 
 from tacos.config.endpoints import EmbedSettings, LLMSettings
+from tacos.config.evaluation import AlpacaEvalSettings, MtBenchSettings
 from tacos.config.loading import (
     list_setting_names,
     load_settings,
@@ -37,6 +38,7 @@ __all__ = [
     "DEFAULT_TARGET",
     "MIN_TAGGED",
     "PRESETS",
+    "AlpacaEvalSettings",
     "CanonicaliseSettings",
     "CascadeSettings",
     "CheckSettings",
@@ -46,6 +48,7 @@ __all__ = [
     "IngestSettings",
     "JudgeSettings",
     "LLMSettings",
+    "MtBenchSettings",
     "NormaliseSettings",
     "PairSettings",
     "RateSettings",

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from tacos.config.endpoints import EmbedSettings, LLMSettings
+from tacos.config.evaluation import AlpacaEvalSettings, MtBenchSettings
 from tacos.config.section import SettingsSection
 from tacos.config.sections import (
     CanonicaliseSettings,
@@ -54,6 +55,8 @@ class Settings(SettingsSection):
     select: SelectSettings = SelectSettings()
     refine: RefineSettings = RefineSettings()
     check: CheckSettings = CheckSettings()
+    mt_bench: MtBenchSettings = MtBenchSettings()
+    alpaca_eval: AlpacaEvalSettings = AlpacaEvalSettings()
     llm: LLMSettings = LLMSettings()
     embed: EmbedSettings = EmbedSettings()
 

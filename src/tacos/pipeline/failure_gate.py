@@ -48,12 +48,19 @@ def check_failure_rate(
         examples = _list_examples(failures, reason, shows_raw=shows_raw)
         counts.append(f"{count} x {reason} ({examples})")
     remedy = suggest_remedy(stage, [reason for reason, _ in reasons])
-    section = name_gate_setting(stage)
     raise FailureRateError(
         f"stage {stage.name}: {n_failed} of {n_all} rows failed "
         f"({n_failed / n_all:.1%}, the limit is {limit:.1%}): {'; '.join(counts)}. "
-        f"{remedy}, or continue without these rows: --set {section}.max_failure_rate=..."
+        f"{remedy}, or {_suggest_going_on(stage)}"
     )
+
+
+def _suggest_going_on(stage: Stage) -> str:
+    """How to go on all the same."""
+    if isinstance(stage, PromptStage) and stage.needs_all:
+        return "run the same command again: it asks these anew, and keeps the others"
+    section = name_gate_setting(stage)
+    return f"continue without these rows: --set {section}.max_failure_rate=..."
 
 
 def read_failure_limit(stage: Stage, settings: Settings) -> float:

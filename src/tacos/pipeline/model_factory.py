@@ -125,7 +125,31 @@ def open_checker(
         yield StageModels({"check-precision": model, "check-consistency": model}, {})
 
 
+@contextmanager
+def open_evaluation_judge(
+    settings: Settings,
+    stage: str,
+    judge_name: str,
+    ledger: Path | None = None,
+) -> Iterator[StageModels]:
+    """The judge of an evaluation, whose only stage that asks is `stage`."""
+    with ExitStack() as stack:
+        network = EndpointClients(settings, ledger, stack)
+        model = network.client(resolve_evaluation_judge(settings, judge_name))
+        yield StageModels({stage: model}, {})
+
+
 # Which models of an endpoint the stages ask
+
+
+def resolve_evaluation_judge(settings: Settings, name: str) -> str:
+    """The name of the model that judges answers; `ConfigError` if it is not one of an endpoint."""
+    return _resolve_endpoint_model(
+        settings,
+        name,
+        "no judge given: name a language model with --judge (llm.model), "
+        "and its server with --llm",
+    )
 
 
 def resolve_checker_model(settings: Settings) -> str:

@@ -18,6 +18,7 @@ import polars as pl
 from tacos.config import Settings
 from tacos.engines.base import Engine
 from tacos.pipeline.failure_gate import check_failure_rate, read_failure_limit
+from tacos.pipeline.frame_table import FrameTable
 from tacos.pipeline.manifest import Manifest
 from tacos.pipeline.plan import Step, cut_plan, plan_steps, resolve_inputs
 from tacos.pipeline.request_meter import RequestMeter
@@ -353,4 +354,6 @@ def gather_tables(
 def _count_expected_rows(tables: Mapping[str, Table]) -> int | None:
     """Rows of the first table that a step reads, where their number is known."""
     first = next(iter(tables.values()))
-    return first.n_rows if isinstance(first, ConcatenatedTable) else None
+    if isinstance(first, ConcatenatedTable | FrameTable):
+        return first.n_rows
+    return None

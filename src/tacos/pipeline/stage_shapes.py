@@ -96,6 +96,8 @@ class PromptStage:
     """The settings that `ask` is given, if they are not named like the stage."""
     gate: str = ""
     """The settings with its `max_failure_rate`, if they are not those."""
+    needs_all: bool = False
+    """Whether what it makes is of no use without every row: nothing can go on without some."""
     when: Condition = conditions.always_runs
     version: int = 1
 

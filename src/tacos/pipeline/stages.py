@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tacos.methods.evaluating import answer_grades
+from tacos.methods.evaluating.answer_grades import ANSWER_GRADES
 from tacos.methods.judging import comparisons, known_answers, refinement
 from tacos.methods.tags import open_tags, tag_checks, tag_matching
 from tacos.methods.tags.tag_checks import CASES, JUDGEMENTS
@@ -36,6 +38,7 @@ from tacos.pipeline.steps import (
     check_tags,
     cleaning,
     clusters,
+    evaluation,
     extension,
     ingest,
     judgements,
@@ -348,9 +351,21 @@ CHECKING: Pipeline = (  # of the tags of a run: see `tacos.workflows.check_tags`
         parse=tag_checks.parse_check_reply,
     ),
 )
+
+MT_BENCH: Pipeline = (  # of answers of trained models: see `tacos.workflows.mt_bench`
+    PromptStage(
+        "grade-answers", "answer_grades", ANSWER_GRADES, needs_all=True,
+        reads=("graded_turns",),
+        uses=("mt_bench",),
+        template="mt_bench", section="mt_bench",
+        questions=evaluation.build_grade_questions,
+        ask=answer_grades.ask_answer_grade,
+        parse=answer_grades.parse_answer_grade,
+    ),
+)
 # fmt: on
 
-PIPELINES = (PIPELINE, REFINEMENT, CALIBRATION, CHECKING)
+PIPELINES = (PIPELINE, REFINEMENT, CALIBRATION, CHECKING, MT_BENCH)
 """Every pipeline; all their stages have different names."""
 
 

@@ -35,6 +35,8 @@ WHAT_IS_SENT = {
     "confirm": "every selected row and its rewrite",
     "check": "the instructions and tags of the cases to check",
     "calibrate": "instruction and responses of every labelled pair",
+    "grade-answers": "every question and answer of the evaluation",
+    "prefer": "every instruction of the evaluation with both outputs",
     "normalise": "every distinct tag",
     "cluster": "every canonical tag",
 }

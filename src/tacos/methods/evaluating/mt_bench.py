@@ -8,16 +8,19 @@ reason. Missing grades are listed here, and nothing is computed without them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tacos.methods.evaluating.clustered_means import (
+    CONFIDENCE_Z,
+    POWER_Z,
     MeanEstimate,
     estimate_difference,
     estimate_mean,
 )
+from tacos.methods.evaluating.questions import Question
 
 N_TURNS = 2
 LOWEST = 1.0
@@ -35,15 +38,44 @@ TEMPERATURES = {
 }
 """The temperature of answers by category (FastChat, `llm_judge/common.py`)."""
 DOUBTFUL_REFERENCES = frozenset(
-    (104, 105, 109, 111, 113, 114, 120, 122, 124, 125, 126, 128, 130)
+    str(number)
+    for number in (104, 105, 109, 111, 113, 114, 120, 122, 124, 125, 126, 128, 130)
 )
 """Questions of which GPT-4's reference is wrong in a turn (FastChat, pull request 3158)."""
 
-Grades = Mapping[tuple[int, int], float]
-"""The grade of each (question, turn); turns count from 1."""
+REFERENCE_CATEGORIES = ("math", "reasoning", "coding")
+"""Categories whose questions have one right answer: their judge sees a reference."""
 
-_DOUBLE = re.compile(r"\[\[(\d+(?:\.\d+)?)\]\]")
-_SINGLE = re.compile(r"\[(\d+(?:\.\d+)?)\]")
+Item = tuple[str, int]
+"""A question's id and one of its turns, from 1."""
+Items = Mapping[Item, str | None]
+"""The items of a set of questions, each with its category."""
+Grades = Mapping[Item, float]
+
+STANDARD_CATEGORIES = (
+    "writing",
+    "roleplay",
+    "reasoning",
+    "math",
+    "coding",
+    "extraction",
+    "stem",
+    "humanities",
+)
+"""Ten questions each, numbered from 81 to 160 in this order."""
+PAIRED_DEVIATION = 2.63
+"""The standard deviation of the difference of two models' grades of a question: measured on the
+published grades of the TACOS authors' models.
+"""
+
+_NUMBER = r"(10(?:\.0+)?|[1-9](?:\.\d+)?)"
+# The last one counts: what stands before it may be about a part of the answer.
+_DOUBLE = rf"\[\[\s*{_NUMBER}\s*\]\](?![\s\S]*\[\[\s*\d)"
+# Elsewhere, single brackets may hold the number of a step, or of a source.
+_SINGLE = rf"[Rr]ating\W{{0,4}}\[{_NUMBER}\](?!\])|(?<!\[)\[{_NUMBER}\]\W*$"
+GRADE_PATTERN = rf"{_DOUBLE}|^(?![\s\S]*\[\[\s*\d)[\s\S]*(?:{_SINGLE})"
+"""A regular expression that is found in texts with a grade, and in no others."""
+_GRADE = re.compile(GRADE_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,87 +84,142 @@ class MtBenchScore:
 
     mean: MeanEstimate
     turns: dict[int, MeanEstimate]
+    """By turn, from 1."""
     categories: dict[str, MeanEstimate]
-    without_doubtful: MeanEstimate
-    """The mean without the questions of `DOUBTFUL_REFERENCES`."""
+    without_doubtful: MeanEstimate | None
+    """The mean without the questions of `DOUBTFUL_REFERENCES`; None where the set has none."""
 
 
 def read_grade(text: str) -> float | None:
-    """The grade that a judge gave as `[[7]]`, or else as `[7]`; None if there is none from 1 to 10.
+    """The grade that a judge gave last as `[[7]]`, or else as `Rating: [7]`; None if it gave none
+    from 1 to 10.
 
-    >>> read_grade("Rating: [[7]]"), read_grade("[8]"), read_grade("[[11]]"), read_grade("7 of 10")
-    (7.0, 8.0, None, None)
+    >>> read_grade("Rating: [[7]]"), read_grade("Rating: [8]"), read_grade("[[11]]")
+    (7.0, 8.0, None)
     """
-    match = _DOUBLE.search(text) or _SINGLE.search(text)
+    match = _GRADE.search(text)
     if match is None:
         return None
-    grade = float(match[1])
-    return grade if LOWEST <= grade <= HIGHEST else None
+    return float(next(number for number in match.groups() if number is not None))
 
 
-def list_missing_grades(
-    grades: Grades, questions: Iterable[int]
-) -> list[tuple[int, int]]:
-    """The (question, turn) pairs without a grade from 1 to 10, in order."""
-    missing = []
-    for question in sorted(questions):
+def list_items(questions: Iterable[Question]) -> dict[Item, str | None]:
+    """Every turn of every question, in order, with the category."""
+    items = {}
+    for question in questions:
+        for turn in range(1, len(question.turns) + 1):
+            items[question.question_id, turn] = question.category
+    return items
+
+
+def list_standard_items() -> dict[Item, str | None]:
+    """The 160 items of MT-Bench itself.
+
+    >>> items = list_standard_items()
+    >>> len(items), items["81", 1], items["160", 2]
+    (160, 'writing', 'humanities')
+    """
+    items: dict[Item, str | None] = {}
+    for place in range(80):
         for turn in range(1, N_TURNS + 1):
-            grade = grades.get((question, turn))
-            if grade is None or not LOWEST <= grade <= HIGHEST:
-                missing.append((question, turn))
+            items[str(81 + place), turn] = STANDARD_CATEGORIES[place // 10]
+    return items
+
+
+def list_missing_grades(grades: Grades, items: Items) -> list[Item]:
+    """The items without a grade from 1 to 10, in order."""
+    missing = []
+    for item in items:
+        grade = grades.get(item)
+        if grade is None or not LOWEST <= grade <= HIGHEST:
+            missing.append(item)
     return missing
 
 
-def summarise_grades(grades: Grades, categories: Mapping[int, str]) -> MtBenchScore:
-    """The means of `grades` by turn and category; `categories` has one for each question.
+def average_grades(sittings: Sequence[Grades]) -> dict[Item, float]:
+    """The mean grade of each item over several judgings, which all have the same items."""
+    return {
+        item: float(np.mean([grades[item] for grades in sittings]))
+        for item in sittings[0]
+    }
 
-    Raises ValueError if a grade is missing or belongs to no question of the set.
+
+def summarise_grades(grades: Grades, items: Items) -> MtBenchScore:
+    """The means of `grades` by turn and category.
+
+    Raises ValueError if a grade is missing or belongs to none of the items.
     """
-    _require_all(grades, categories)
-    items = sorted(grades)
+    _require_all(grades, items)
     by_turn = {}
-    for turn in range(1, N_TURNS + 1):
+    for turn in sorted({turn for _, turn in items}):
         by_turn[turn] = _estimate(grades, [item for item in items if item[1] == turn])
     by_category = {}
-    for category in sorted(set(categories.values())):
-        members = [item for item in items if categories[item[0]] == category]
-        by_category[category] = _estimate(grades, members)
-    sound = [item for item in items if item[0] not in DOUBTFUL_REFERENCES]
+    for category in dict.fromkeys(items.values()):
+        members = [item for item in items if items[item] == category]
+        if category is not None:
+            by_category[category] = _estimate(grades, members)
+    sound = [item for item in items if not is_doubtful(item, items)]
+    has_doubtful = 0 < len(sound) < len(items)
     return MtBenchScore(
-        mean=_estimate(grades, items),
+        mean=_estimate(grades, list(items)),
         turns=by_turn,
         categories=by_category,
-        without_doubtful=_estimate(grades, sound),
+        without_doubtful=_estimate(grades, sound) if has_doubtful else None,
     )
 
 
-def compare_grades(
-    grades: Grades,
-    others: Grades,
-    categories: Mapping[int, str],
-) -> MeanEstimate:
+def is_doubtful(item: Item, items: Items) -> bool:
+    """Whether GPT-4's reference of an item's question is wrong in a turn.
+
+    Other sets have questions of the same numbers, but hardly in these categories.
+    """
+    return item[0] in DOUBTFUL_REFERENCES and items[item] in REFERENCE_CATEGORIES
+
+
+def compare_grades(grades: Grades, others: Grades, items: Items) -> MeanEstimate:
     """The paired difference of two models' grades, clustered by question.
 
     Raises ValueError as `summarise_grades` does, for either.
     """
-    _require_all(grades, categories)
-    _require_all(others, categories)
-    clusters = {item: item[0] for item in grades}
-    return estimate_difference(grades, others, clusters)
+    _require_all(grades, items)
+    _require_all(others, items)
+    numbers = _number_questions(items)
+    clusters = {item: numbers[item[0]] for item in items}
+    ordered = {item: grades[item] for item in items}
+    return estimate_difference(ordered, others, clusters)
 
 
-def _require_all(grades: Grades, categories: Mapping[int, str]) -> None:
-    """Raises ValueError unless there is one valid grade for each question and turn."""
-    missing = list_missing_grades(grades, categories)
-    n_expected = N_TURNS * len(categories)
+def guess_detectable_difference(n_questions: int) -> float:
+    """The smallest difference between two models that so many questions can be expected to show.
+
+    In 80 of 100 repetitions, at a level of 5%, by the spread that other models' grades had.
+
+    >>> round(guess_detectable_difference(80), 2)
+    0.82
+    """
+    error = PAIRED_DEVIATION / float(np.sqrt(n_questions))
+    return (CONFIDENCE_Z + POWER_Z) * error
+
+
+def _require_all(grades: Grades, items: Items) -> None:
+    """Raises ValueError unless there is one valid grade for each item, and no other."""
+    missing = list_missing_grades(grades, items)
     if missing:
-        n_there = n_expected - len(missing)
-        raise ValueError(f"{n_there} of {n_expected} grades; missing: {missing[:5]}")
-    if len(grades) != n_expected:
-        raise ValueError(f"{len(grades)} grades for {n_expected} questions and turns")
+        n_there = len(items) - len(missing)
+        raise ValueError(f"{n_there} of {len(items)} grades; missing: {missing[:5]}")
+    if len(grades) != len(items):
+        raise ValueError(f"{len(grades)} grades for {len(items)} items")
 
 
-def _estimate(grades: Grades, items: list[tuple[int, int]]) -> MeanEstimate:
+def _estimate(grades: Grades, items: list[Item]) -> MeanEstimate:
+    """The mean of the grades of some items, clustered by question."""
     values = np.array([grades[item] for item in items])
-    questions = np.array([question for question, _ in items])
+    numbers = _number_questions(items)
+    questions = np.array([numbers[question] for question, _ in items])
     return estimate_mean(values, questions)
+
+
+def _number_questions(items: Iterable[Item]) -> dict[str, int]:
+    """A number for each question, in order."""
+    questions = dict.fromkeys(question for question, _ in items)
+    return {question: number for number, question in enumerate(questions)}

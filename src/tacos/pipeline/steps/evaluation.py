@@ -1,0 +1,20 @@
+"""The stages of the evaluations: questions to a judge about the answers of trained models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from tacos.config import Settings
+from tacos.pipeline.steps.pool import Tables
+
+
+def build_grade_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+    """Every turn to grade, as often as the settings ask for."""
+    repetitions = pl.DataFrame(
+        {"repetition": range(settings.mt_bench.repeat)},
+        schema={"repetition": pl.UInt16},
+    )
+    for turns in tables["graded_turns"].batches():
+        yield turns.join(repetitions, how="cross", maintain_order="left_right")

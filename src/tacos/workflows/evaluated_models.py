@@ -1,0 +1,62 @@
+"""What is said of a model's answers beside its score: how long they are, and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+
+from tacos.methods.evaluating.questions import AnsweredQuestion
+
+
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """The answers of one model in figures."""
+
+    label: str
+    mean_length: float
+    """Characters of an answer."""
+    n_answers: int
+    faults: list[str]
+    """Answers that are empty, or were cut at the limit of tokens, in words."""
+    templates: tuple[str, ...]
+    """The hashes of the chat templates that the questions were asked with."""
+
+
+def describe_answers(label: str, answers: Sequence[AnsweredQuestion]) -> EvaluatedModel:
+    """The answers of one model in figures."""
+    texts = list(chain.from_iterable(answer.answers for answer in answers))
+    faults = [
+        f"{answer.question_id} {fault}"
+        for answer in answers
+        for fault in answer.list_faults()
+    ]
+    templates = {answer.template_hash for answer in answers if answer.template_hash}
+    return EvaluatedModel(
+        label=label,
+        mean_length=float(np.mean([len(text) for text in texts])),
+        n_answers=len(texts),
+        faults=faults,
+        templates=tuple(sorted(templates)),
+    )
+
+
+def name_different_templates(models: Sequence[EvaluatedModel]) -> str:
+    """Which models were asked with which template, where they were not all asked alike; else "".
+
+    FastChat chooses a template by a model's name, so that arms of one comparison were asked with
+    different ones, and scored differently for that alone.
+    """
+    known = {model.templates for model in models if model.templates}
+    if len(known) < 2 and all(len(model.templates) < 2 for model in models):
+        return ""
+    named = [
+        f"{model.label}: {' and '.join(model.templates) or 'not noted'}"
+        for model in models
+    ]
+    return (
+        f"the models were asked with different chat templates ({'; '.join(named)}), which changes "
+        "scores by itself; that is right only where each was trained with its own"
+    )

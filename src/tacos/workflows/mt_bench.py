@@ -1,0 +1,312 @@
+"""`tacos mt-bench`: grades of trained models' answers, all of them or no score.
+
+The pipeline `MT_BENCH` runs in a temporary directory. Replies of the judge are in the ledger, so a
+command that was stopped goes on where it stopped, and grading the same answers again costs nothing.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from tacos import prompts
+from tacos.config import Settings
+from tacos.engines.local import LocalEngine
+from tacos.errors import InputError
+from tacos.formats import writing
+from tacos.formats.fastchat_files import read_judgments
+from tacos.formats.question_sets import read_questions
+from tacos.llm.ledger.ledger import locate_ledger
+from tacos.methods.evaluating.answer_grades import Row, format_item
+from tacos.methods.evaluating.judgments import (
+    Judgment,
+    UnusableJudgment,
+    collect_grades,
+)
+from tacos.methods.evaluating.mt_bench import (
+    Grades,
+    Items,
+    list_items,
+    list_standard_items,
+)
+from tacos.pipeline.frame_table import FrameTable
+from tacos.pipeline.model_factory import open_evaluation_judge
+from tacos.pipeline.plan import plan_steps
+from tacos.pipeline.run_loop import Progress, run_steps
+from tacos.pipeline.stages import MT_BENCH, find_stage
+from tacos.store.artifacts import Artifact, Store
+from tacos.workflows import arguments, kept_files
+from tacos.workflows.evaluated_models import name_different_templates
+from tacos.workflows.evaluation_forecast import QuestionForecast, forecast_questions
+from tacos.workflows.given_settings import (
+    GivenSettings,
+    list_setting_files,
+    resolve_settings,
+)
+from tacos.workflows.mt_bench_inputs import GradingInput, read_grading_input
+from tacos.workflows.mt_bench_result import (
+    MissingGrade,
+    ModelGrades,
+    MtBenchEvaluation,
+    build_evaluation,
+)
+from tacos.workflows.silent_progress import choose_progress
+
+STAGE = "grade-answers"
+
+
+def mt_bench(
+    answers: Any,
+    settings: GivenSettings = None,
+    *,
+    questions: str | Path,
+    references: str | Path,
+    output: str | Path | None = None,
+    ledger: str | Path | None = None,
+    progress: Progress | None = None,
+) -> MtBenchEvaluation:
+    """Have a judge grade every turn of every answer on a scale from 1 to 10.
+
+    Args:
+        answers: A file of answers, or several: what `tacos answer` or FastChat wrote, a file per
+            model.
+        settings: All settings, or nested ones over the defaults; `llm.model` is the judge.
+        questions: The file of the questions.
+        references: A file of reference answers for math, reasoning and coding, "question" for
+            those that the questions bring along, or "none".
+        output: A file to write every grade to, with the judge's text.
+        ledger: The file of paid replies; in the user's data folder by default.
+        progress: What is told of the progress.
+
+    Returns the scores of the models of which every answer has a grade, and what is missing of the
+    others: `check_complete` raises where anything is.
+
+    Raises:
+        ConfigError: No judge is named, or the references are unknown.
+        InputError: A file cannot be read, or a question is not answered.
+        FailureRateError: Too many replies of the judge hold no grade.
+    """
+    watcher = choose_progress(progress)
+    ledger_file = arguments.to_optional_path("ledger", ledger)
+    target = arguments.to_optional_path("output", output)
+    given = _read_input(answers, questions, references)
+    chosen = resolve_settings(settings)
+    if target is not None:
+        read = [
+            *_list_files(answers, questions, references),
+            *list_setting_files(settings),
+        ]
+        writing.check_rows_writable(target)
+        kept_files.check_files_kept([target], [*read, locate_ledger(ledger_file)])
+    with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
+        artifact = _run_grading(
+            given, chosen, Store(Path(folder)), ledger_file, watcher
+        )
+        rows = artifact.scan().collect().to_dicts()
+        rejects = artifact.rejects()
+        spending = dict(artifact.manifest["notes"])
+    if target is not None:
+        writing.write_rows(map(_build_grade_row, rows), target)
+    reasons = dict(rejects.select("id", "reason").rows())
+    by_model = _group_judgments(rows)
+    items = list_items(given.questions)
+    models = [
+        _collect_model(
+            model.label,
+            by_model.get(model.label, []),
+            items,
+            chosen.mt_bench.repeat,
+            reasons,
+        ).with_answers(model)
+        for model in given.models
+    ]
+    return build_evaluation(
+        models,
+        items,
+        references=given.references.name,
+        without_reference=given.without_reference,
+        warning=name_different_templates(given.models),
+        spending=spending,
+    )
+
+
+def forecast_mt_bench(
+    answers: Any,
+    settings: GivenSettings = None,
+    *,
+    questions: str | Path,
+    references: str | Path,
+    ledger: str | Path | None = None,
+) -> QuestionForecast:
+    """What `mt_bench` would ask and cost at most; nothing is sent. Raises as that does."""
+    given = _read_input(answers, questions, references)
+    chosen = resolve_settings(settings)
+    return forecast_questions(
+        find_stage(STAGE),
+        {"graded_turns": FrameTable(given.turns)},
+        chosen,
+        chosen.mt_bench.model,
+        arguments.to_optional_path("ledger", ledger),
+    )
+
+
+def count_judgments(
+    judgments: Any, *, questions: str | Path | None = None
+) -> MtBenchEvaluation:
+    """The scores of grades that exist already; nothing is asked.
+
+    Args:
+        judgments: A file of grades, or several: FastChat's `model_judgment/..._single.jsonl`, or
+            what `mt_bench` wrote. A file may hold several models.
+        questions: The file of the questions; MT-Bench's own 80 by default.
+
+    Raises:
+        InputError: A file cannot be read, holds no grades, or grades an answer twice.
+    """
+    files = [
+        arguments.to_path("judgments", file) for file in arguments.list_items(judgments)
+    ]
+    items = list_standard_items()
+    if questions is not None:
+        asked = read_questions([arguments.to_path("questions", questions)])
+        items = list_items(asked)
+    models = []
+    for file in files:
+        models += _read_graded_models(file, items)
+    labels = Counter(model.label for model in models)
+    for model in models:
+        if labels[model.label] > 1:
+            raise InputError(
+                f"{model.label} is in {labels[model.label]} of the files: count them one by one, "
+                "or rename a model"
+            )
+    return build_evaluation(models, items)
+
+
+def _read_input(
+    answers: Any, questions: str | Path, references: str | Path
+) -> GradingInput:
+    """What is graded, from the arguments."""
+    files = [
+        arguments.to_path("answers", file) for file in arguments.list_items(answers)
+    ]
+    if not files:
+        raise InputError(
+            "no answers given: name the files that `tacos answer` wrote, or grades that exist "
+            "already (--judgments)"
+        )
+    return read_grading_input(
+        files, arguments.to_path("questions", questions), references
+    )
+
+
+def _list_files(answers: Any, questions: Any, references: Any) -> list[Path]:
+    """The files that are read, which no output may replace."""
+    named = [*arguments.list_items(answers), questions, references]
+    return [Path(path) for path in named]
+
+
+def _run_grading(
+    given: GradingInput,
+    settings: Settings,
+    store: Store,
+    ledger: Path | None,
+    progress: Progress,
+) -> Artifact:
+    """Run the pipeline in a store."""
+    with (
+        store.lock(),
+        closing(LocalEngine(1)) as engine,
+        open_evaluation_judge(
+            settings, STAGE, settings.mt_bench.model, ledger
+        ) as models,
+    ):
+        outcome = run_steps(
+            plan_steps(settings, MT_BENCH),
+            {"graded_turns": FrameTable(given.turns)},
+            settings,
+            store,
+            engine,
+            models,
+            progress,
+        )
+    return outcome.artifacts["answer_grades"]
+
+
+def _build_grade_row(row: Row) -> Row:
+    """A line of the output: FastChat's form, which `count_judgments` reads."""
+    prompt = f"tacos mt_bench {prompts.hash_template('mt_bench')[:8]}"
+    return {
+        "question_id": row["question"],
+        "model": row["model"],
+        "judge": [row["judge"], prompt],
+        "judgment": row["judgment"],
+        "score": row["grade"],
+        "turn": row["turn"],
+        "repetition": row["repetition"],
+    }
+
+
+def _group_judgments(rows: Sequence[Row]) -> dict[str, list[Judgment]]:
+    """The grades of a run by model."""
+    by_model: dict[str, list[Judgment]] = {}
+    for row in rows:
+        judgment = Judgment(
+            row["model"],
+            (row["question"], row["turn"]),
+            row["grade"],
+            row["judge"],
+            row["repetition"],
+        )
+        by_model.setdefault(row["model"], []).append(judgment)
+    return by_model
+
+
+def _read_graded_models(file: Path, items: Items) -> list[ModelGrades]:
+    """The models of a file of judgments."""
+    by_model: dict[str, list[Judgment]] = {}
+    for judgment in read_judgments(file):
+        by_model.setdefault(judgment.model, []).append(judgment)
+    models = []
+    for label, judgments in by_model.items():
+        n_sittings = 1 + max(judgment.repetition for judgment in judgments)
+        try:
+            models.append(_collect_model(label, judgments, items, n_sittings, {}))
+        except UnusableJudgment as error:
+            raise InputError(f"{file}: {error}: keep one grade of each") from None
+    return models
+
+
+def _collect_model(
+    label: str,
+    judgments: Sequence[Judgment],
+    items: Items,
+    n_sittings: int,
+    reasons: dict[str, str],
+) -> ModelGrades:
+    """The grades of one model, and the missing ones; `reasons` are those of rejects by id."""
+    by_sitting = collect_grades(judgments)
+    explained = {
+        (judgment.item, judgment.repetition): judgment.reason for judgment in judgments
+    }
+    sittings: list[Grades] = []
+    missing = []
+    for number in range(n_sittings):
+        grades = by_sitting.get(number, {})
+        # A grade of another set is no part of this score.
+        own = {item: grade for item, grade in grades.items() if item in items}
+        sittings.append(own)
+        for item in items:
+            if item not in own:
+                row = {"model": label, "question": item[0], "turn": item[1]}
+                id_ = format_item({**row, "repetition": number})
+                known = explained.get((item, number)) or reasons.get(id_)
+                missing.append(MissingGrade(item, number, known or "not there"))
+    judges = Counter(
+        judgment.judge for judgment in judgments if judgment.grade is not None
+    )
+    return ModelGrades(label, sittings, missing, judges)
