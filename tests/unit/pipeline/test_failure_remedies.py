@@ -10,7 +10,7 @@ from tacos.pipeline.stages import find_stage
     "stage, reasons, remedy",
     [
         ("ingest", ["no instruction"], "Fix the input"),
-        ("tag", ["it is not JSON", "refused: no"], "answers in the JSON"),
+        ("tag", ["it is not JSON", "refused: no"], "answers in the form"),
         ("tag", ["refused: content filter"], "what the model refuses"),
         (
             "judge",
