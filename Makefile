@@ -47,8 +47,14 @@ build/s3/ready: .venv/ready
 test-s3: setup build/s3/ready  ## read inputs from a server of S3 on this machine
 	PYTHONPATH=build/s3 $(BIN)/pytest -m s3
 
-test-slow: setup browser  ## run the tests that take minutes
-	$(BIN)/pytest -m slow
+postgres: setup
+	bash scripts/install_postgres.sh
+
+test-postgres: setup postgres  ## test ledgers in PostgreSQL, which it installs and starts on loopback
+	$(BIN)/pytest -m postgres
+
+test-slow: setup browser postgres  ## run the tests that take minutes, those of test-postgres among them
+	$(BIN)/pytest -m "slow or postgres"
 
 fuzz: setup  ## read 10,000 spoilt files of every format and layout
 	$(BIN)/python -m tests.fuzz.files 10000

@@ -23,7 +23,10 @@ HUB_DATA_SET = re.compile(
 )
 HUB_PATH = re.compile(rf"{HUB}{REPOSITORY}{REVISION}/(?P<path>.+)")
 COMMIT = re.compile(r"[0-9a-f]{40}")
-WITH_LOGIN = ("http", "https", "ftp", "sftp", "ssh", "smb", "webhdfs")
+WITH_LOGIN = (
+    *("http", "https", "ftp", "sftp", "ssh", "smb", "webhdfs"),
+    *("postgresql", "postgres"),
+)
 """Schemes before whose host a name is a login; elsewhere it may be that of a container."""
 
 

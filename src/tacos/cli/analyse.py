@@ -14,6 +14,7 @@ from tacos.cli.shared import consent, console, option_settings, options, progres
 from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.cli.tags import print_normalisation
 from tacos.config import Settings
+from tacos.llm.ledger.location import list_ledger_files
 from tacos.pipeline.model_factory import list_embedding_models, list_endpoint_models
 from tacos.report import figure_texts
 from tacos.store import files
@@ -92,12 +93,15 @@ def analyse(  # noqa: PLR0913 - the options of the command
         sets,
         overrides,
         vocabulary,
-        ledger,
     )
     if output is not None:
         kept_files.check_files_kept(
             [output / name for name in FILES],
-            [*kept_files.list_data_files(data), *files_read],
+            [
+                *kept_files.list_data_files(data),
+                *files_read,
+                *list_ledger_files(ledger),
+            ],
         )
 
     def analyse_data(settings: Settings) -> Analysis:

@@ -7,6 +7,7 @@ from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.cli.shared.outcome import UP_TO_DATE
 from tacos.config import Settings
 from tacos.counts import count_words
+from tacos.llm.ledger.location import list_ledger_files
 from tacos.pipeline.model_factory import list_endpoint_models, resolve_editor_model
 from tacos.workflows import kept_files
 from tacos.workflows import refine as workflow
@@ -56,7 +57,10 @@ def refine(  # noqa: PLR0913 - the options of the command
     if output is not None:
         kept_files.check_files_kept(
             [output, workflow.changes_path(output)],
-            option_settings.list_files_read(settings, sets, criteria, ledger),
+            [
+                *option_settings.list_files_read(settings, sets, criteria),
+                *list_ledger_files(ledger),
+            ],
             own=workflow.list_own_files(run),
         )
 

@@ -23,7 +23,7 @@ from tacos.cli.shared.stopwatch import WATCH
 from tacos.config import Settings
 from tacos.errors import OfflineError, OtherEndpointError
 from tacos.store.artifacts import Store
-from tacos.workflows import hand_edits
+from tacos.workflows import arguments, hand_edits
 from tacos.workflows import select as workflow
 from tacos.workflows.dry_run import StepForecast, forecast_run
 from tacos.workflows.selection import OutputTargets, Selection
@@ -152,7 +152,7 @@ def select(  # noqa: PLR0913 - the options of the command
                 inputs,
                 settings,
                 OutputTargets(output, run, report, columns),
-                ledger=ledger,
+                ledger=arguments.to_ledger_location(ledger),
                 workers=workers,
                 progress=bars,
                 until=until,

@@ -30,11 +30,11 @@ from tacos.errors import ConfigError, LLMError, OfflineError, TacosError
 from tacos.llm.chat.messages import render_request
 from tacos.llm.chat.request_form import RequestForm
 from tacos.llm.cost import prices
-from tacos.llm.ledger.ledger import KeyLeases, Ledger
+from tacos.llm.ledger.ledger import Ledger
 from tacos.llm.ledger.lookup import interpret_entry, note_origin
 from tacos.llm.ledger.noted_forms import note_form, recall_form
 from tacos.llm.ledger.reply_rules import build_reply_rules
-from tacos.llm.ledger.schema import LedgerEntry
+from tacos.llm.ledger.schema import KeyLeases, LedgerEntry
 from tacos.llm.ledger.submissions import find_keys_in_batches
 from tacos.llm.sending.continuation import Pending
 from tacos.llm.sending.decisions import ClientTally

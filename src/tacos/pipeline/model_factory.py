@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,9 @@ from tacos.pipeline.judging_mode import (
 )
 from tacos.pipeline.run_loop import StageModels
 from tacos.records import Encoder, Model, PaidReply
+
+if TYPE_CHECKING:
+    from tacos.llm.ledger.location import LedgerLocation
 
 LLM = "llm"
 """As a stage's model: the model that the `llm` settings name."""
@@ -58,7 +61,7 @@ class UserFunctions:
 def open_models(
     settings: Settings,
     own: UserFunctions,
-    ledger: Path | None = None,
+    ledger: LedgerLocation | None = None,
 ) -> Iterator[StageModels]:
     """The models and tools of a run, while the context lasts.
 
@@ -94,7 +97,7 @@ def build_models(
 @contextmanager
 def open_judges(
     settings: Settings,
-    ledger: Path | None = None,
+    ledger: LedgerLocation | None = None,
     *,
     refine: bool = False,
 ) -> Iterator[StageModels]:
@@ -116,7 +119,7 @@ def open_judges(
 
 @contextmanager
 def open_checker(
-    settings: Settings, ledger: Path | None = None
+    settings: Settings, ledger: LedgerLocation | None = None
 ) -> Iterator[StageModels]:
     """The model that checks tags."""
     with ExitStack() as stack:
@@ -252,7 +255,7 @@ class EndpointClients:
     """
 
     settings: Settings
-    ledger: Path | None
+    ledger: LedgerLocation | None
     stack: ExitStack
     clients: dict[str, Model] = field(default_factory=dict)
     ledgers: list[Any] = field(default_factory=list)

@@ -118,7 +118,8 @@ def analyse(
             `tacos.select` reads.
         settings: All settings, or nested ones over the preset.
         preset: "robust" or "paper"; not read if `settings` are complete.
-        ledger: The file of paid replies; in the user's data folder by default.
+        ledger: The file of paid replies, or the address of a PostgreSQL database that holds them;
+            a file in the user's data folder by default.
         workers: Worker processes; 0 means one per core.
         progress: What is told of the progress.
         seed: The random state of the rarefaction curves.
@@ -132,11 +133,11 @@ def analyse(
     data_sets = list(data) if isinstance(data, list | tuple) else [data]
     watcher = choose_progress(progress)
     chosen = resolve_settings(settings, preset, seed=load_settings(seed=seed).seed)
-    ledger_file = arguments.to_optional_path("ledger", ledger)
+    location = arguments.to_ledger_location(ledger)
     with (
         tempfile.TemporaryDirectory(prefix="tacos-") as folder,
         closing(LocalEngine(workers)) as engine,
-        open_models(chosen, UserFunctions(), ledger_file) as models,
+        open_models(chosen, UserFunctions(), location) as models,
     ):
         tagger = _Tagger(
             chosen,

@@ -11,6 +11,11 @@ from typing import Any
 
 from tacos.errors import ConfigError, hint_at_nearest
 from tacos.formats.reading import check_file_name
+from tacos.llm.ledger.location import (
+    LedgerLocation,
+    PostgresAddress,
+    parse_location,
+)
 
 
 def to_path(name: str, value: Any) -> Path:
@@ -27,6 +32,21 @@ def to_path(name: str, value: Any) -> Path:
 def to_optional_path(name: str, value: Any) -> Path | None:
     """The argument `name` as a path, or None. Raises `TypeError` if it is neither."""
     return None if value is None else to_path(name, value)
+
+
+def to_ledger_location(value: Any) -> LedgerLocation | None:
+    """The argument `ledger` as a location, or None. Raises `TypeError` if it is neither,
+    `ConfigError` for an address that is none of a ledger.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str | PathLike | PostgresAddress):
+        kind = type(value).__name__
+        raise TypeError(f"ledger must be a path or an address, not {kind}")
+    location = parse_location(value)
+    if isinstance(location, Path):
+        check_file_name(location)
+    return location
 
 
 def list_items(given: Any) -> list[Any]:

@@ -16,6 +16,7 @@ from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import ConfigError, InputError
 from tacos.formats import sources
+from tacos.llm.ledger.location import LedgerLocation
 from tacos.methods.judging import calibration, comparisons
 from tacos.methods.judging.calibration import Calibration
 from tacos.pipeline.model_factory import open_judges
@@ -42,7 +43,8 @@ def calibrate(
             `tacos.methods.judging.calibration.parse_label` takes them: instruction, response_a,
             response_b, preferred (a, b or tie).
         settings: All settings, or nested ones over the preset robust.
-        ledger: The file of paid replies; in the user's data folder by default.
+        ledger: The file of paid replies, or the address of a PostgreSQL database that holds them;
+            a file in the user's data folder by default.
         progress: What is told of the progress.
 
     Returns one calibration per judge, and one of the panel if there are several judges.
@@ -52,7 +54,7 @@ def calibrate(
         InputError: No row of `pairs` is a labelled pair.
     """
     watcher = choose_progress(progress)
-    ledger_file = arguments.to_optional_path("ledger", ledger)
+    location = arguments.to_ledger_location(ledger)
     chosen = resolve_settings(settings)
     if chosen.judge.mode == "singleton":
         raise ConfigError(
@@ -65,7 +67,7 @@ def calibrate(
             pairs,
             chosen,
             store,
-            ledger_file,
+            location,
             watcher,
         )
         labels = artifacts["labels"].scan().collect()
@@ -81,7 +83,7 @@ def _run_calibration(
     pairs: Any,
     settings: Settings,
     store: Store,
-    ledger: Path | None,
+    ledger: LedgerLocation | None,
     progress: Progress,
 ) -> Mapping[str, Artifact]:
     """Run the pipeline in a store."""

@@ -19,6 +19,7 @@ from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.errors import InputError, RunError
 from tacos.formats import reading, writing
+from tacos.llm.ledger.location import LedgerLocation
 from tacos.methods.tags import annotation_sheets, tag_quality
 from tacos.methods.tags.tag_quality import TagQuality
 from tacos.pipeline.model_factory import open_checker
@@ -85,7 +86,8 @@ def check_tags(
         sheets: A filled-in sheet of `write_tag_sheet`, or several; the file's name without its
             suffix names the person.
         ask: Whether the model of the settings judges.
-        ledger: The file of paid replies; in the user's data folder by default.
+        ledger: The file of paid replies, or the address of a PostgreSQL database that holds them;
+            a file in the user's data folder by default.
         progress: What is told of the progress.
 
     Raises:
@@ -101,7 +103,7 @@ def check_tags(
             "no judge given: name a model, or pass sheets that people filled in"
         )
     watcher = choose_progress(progress)
-    ledger_file = arguments.to_optional_path("ledger", ledger)
+    location = arguments.to_ledger_location(ledger)
     # Draw the cases, and have the model judge them.
     people = _name_people(sheet_files)
     done = load(run)
@@ -111,7 +113,7 @@ def check_tags(
         done,
         chosen,
         until,
-        ledger_file,
+        location,
         watcher,
     ) as artifacts:
         cases = artifacts["cases"].scan().collect()
@@ -213,7 +215,7 @@ def _run_check_pipeline(
     done: Selection,
     settings: Settings,
     until: str | None,
-    ledger: Path | None,
+    ledger: LedgerLocation | None,
     progress: Progress,
 ) -> Iterator[dict[str, Artifact]]:
     """The artifacts of the pipeline up to the stage `until` (None: all of it), while the run is
@@ -256,7 +258,7 @@ def _plan_until(settings: Settings, until: str | None) -> list[Step]:
 
 @contextmanager
 def _open_check_models(
-    settings: Settings, until: str | None, ledger: Path | None
+    settings: Settings, until: str | None, ledger: LedgerLocation | None
 ) -> Iterator[StageModels]:
     """The model that judges; no model if cases are only drawn."""
     if until is not None:

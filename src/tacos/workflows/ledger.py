@@ -14,15 +14,10 @@ from tacos.errors import ConfigError
 from tacos.llm.cost import prices
 from tacos.llm.embedding.envelope import TASK as EMBEDDING
 from tacos.llm.ledger import lookup
-from tacos.llm.ledger.ledger import (
-    DailySpend,
-    Ledger,
-    LedgerSize,
-    locate_ledger,
-    open_ledger,
-)
+from tacos.llm.ledger.ledger import Ledger, open_ledger
+from tacos.llm.ledger.location import LedgerLocation, list_ledger_files
 from tacos.llm.ledger.removal import FoundReply, ReplyFilter
-from tacos.llm.ledger.schema import LedgerEntry
+from tacos.llm.ledger.schema import DailySpend, LedgerEntry, LedgerSize
 from tacos.llm.offline import exchange_files
 from tacos.llm.transport.endpoint_names import NOT_NOTED
 from tacos.methods.judging import comparisons, refinement
@@ -95,7 +90,7 @@ def ledger(
     `ledger` defaults to the ledger in the user's data folder. Raises `OutputError` if it cannot be
     opened.
     """
-    with open_ledger(arguments.to_optional_path("ledger", ledger)) as book:
+    with open_ledger(arguments.to_ledger_location(ledger)) as book:
         size = book.size()
         priced = [_price_spend(row, book) for row in book.spend()]
     return LedgerOverview(size, priced)
@@ -104,9 +99,9 @@ def ledger(
 def export_ledger(output: str | Path, ledger: str | Path | None = None) -> int:
     """Write every reply of a ledger as a line of JSON; returns how many there are."""
     target = arguments.to_path("output", output)
-    ledger_file = arguments.to_optional_path("ledger", ledger)
-    kept_files.check_files_kept([target], [locate_ledger(ledger_file)])
-    with open_ledger(ledger_file) as book:
+    location = arguments.to_ledger_location(ledger)
+    kept_files.check_files_kept([target], list_ledger_files(location))
+    with open_ledger(location) as book:
         return book.export(target)
 
 
@@ -118,7 +113,7 @@ def import_ledger(
     Existing ones stay as they are, unless only the new one holds an answer.
     """
     source = arguments.to_path("file", file)
-    with open_ledger(arguments.to_optional_path("ledger", ledger)) as book:
+    with open_ledger(arguments.to_ledger_location(ledger)) as book:
         counts = book.restore(exchange_files.read_exchange_lines(source), _is_better)
     return ImportedReplies(*counts)
 
@@ -144,7 +139,7 @@ class ReplyGroup:
 class PlannedRemoval:
     """Replies to remove: exactly these, whatever comes in meanwhile."""
 
-    ledger: Path | None
+    ledger: LedgerLocation | None
     replies: list[FoundReply]
     """Without their raw text."""
     groups: list[ReplyGroup]
@@ -164,7 +159,8 @@ def remove_from_ledger(
     Their questions are asked, and paid for, anew.
 
     Args:
-        ledger: The file of paid replies; in the user's data folder by default.
+        ledger: The file of paid replies, or the address of a PostgreSQL database that holds them;
+            a file in the user's data folder by default.
         model: The requested model.
         endpoint: The base URL that was asked; "" or "not noted" where it was not noted.
         date: A day (UTC) such as "2026-11-25", or days from and to: "2026-11-01..2026-11-25",
@@ -200,7 +196,7 @@ def plan_removal(
     unusable: bool = False,
 ) -> PlannedRemoval:
     """Find the replies that meet all of the criteria, as `remove_from_ledger` says."""
-    path = arguments.to_optional_path("ledger", ledger)
+    path = arguments.to_ledger_location(ledger)
     texts = {"model": model, "endpoint": endpoint, "date": date}
     for name, value in texts.items():
         if value is not None:

@@ -129,7 +129,8 @@ def quote(  # noqa: PLR0913 - the options of the command
         preset: "robust" or "paper"; not read if `settings` are complete.
         pilot: Paid requests to send per stage.
         quality: Whether to measure what `tag.per_request` costs in quality, with more requests.
-        ledger: The file of paid replies; in the user's data folder by default.
+        ledger: The file of paid replies, or the address of a PostgreSQL database that holds them;
+            a file in the user's data folder by default.
         extend: A run, or several, that the data would join: only what their rows have not been
             asked is forecast. The settings are then those of the first one.
         renew: Whether an extended run's vocabulary and clusters would be made anew.
@@ -153,9 +154,9 @@ def quote(  # noqa: PLR0913 - the options of the command
     arguments.check_type("pilot", pilot, Integral, "a number of requests")
     if pilot < 1:
         raise ConfigError(f"pilot is {pilot}; it needs at least 1 request per stage")
-    ledger_file = arguments.to_optional_path("ledger", ledger)
+    location = arguments.to_ledger_location(ledger)
     cost = None
-    with open_ledger(ledger_file) as book, open_samples(data, chosen) as rows:
+    with open_ledger(location) as book, open_samples(data, chosen) as rows:
         # First: it stops where the answers cannot be used.
         stages = quote_stages(rows, chosen, book, pilot)
         if quality:

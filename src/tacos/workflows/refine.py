@@ -20,7 +20,7 @@ import polars as pl
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
 from tacos.formats import json_rows, writing
-from tacos.llm.ledger.ledger import locate_ledger
+from tacos.llm.ledger.location import list_ledger_files
 from tacos.methods.judging import comparisons, refinement
 from tacos.pipeline.model_factory import list_endpoint_models, open_judges
 from tacos.pipeline.plan import plan_steps
@@ -109,7 +109,8 @@ def refine(
         run: The run directory, or a selection.
         settings: All settings, or nested ones over the run's own.
         output: The file to write the rows to; `<run>/refined.jsonl` by default.
-        ledger: The file of paid replies; in the user's data folder by default.
+        ledger: The file of paid replies, or the address of a PostgreSQL database that holds them;
+            a file in the user's data folder by default.
         progress: What is told of the progress.
 
     If it is stopped, the same call continues from there.
@@ -119,7 +120,7 @@ def refine(
     """
     done = load(run)
     watcher = choose_progress(progress)
-    ledger_file = arguments.to_optional_path("ledger", ledger)
+    location = arguments.to_ledger_location(ledger)
     chosen = resolve_run_settings(
         settings, done.settings, list_refine_defaults(done.settings)
     )
@@ -129,7 +130,7 @@ def refine(
     sidecar = changes_path(target)
     kept_files.check_files_kept(
         [target, sidecar],
-        [*list_setting_files(settings), locate_ledger(ledger_file)],
+        [*list_setting_files(settings), *list_ledger_files(location)],
         own=list_own_files(done.run),
     )
     store = Store(done.run)
@@ -141,7 +142,7 @@ def refine(
     with (
         store.lock(),
         closing(LocalEngine(1)) as engine,
-        open_judges(chosen, ledger_file, refine=True) as models,
+        open_judges(chosen, location, refine=True) as models,
     ):
         outcome = run_steps(
             steps,

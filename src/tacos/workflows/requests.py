@@ -14,7 +14,8 @@ from pathlib import Path
 from tacos.config import LLMSettings
 from tacos.errors import ConfigError, FailureRateError, InputError
 from tacos.llm.chat.request_form import RequestForm
-from tacos.llm.ledger.ledger import locate_ledger, open_ledger
+from tacos.llm.ledger.ledger import open_ledger
+from tacos.llm.ledger.location import list_ledger_files
 from tacos.llm.ledger.lookup import resolve_questions
 from tacos.llm.ledger.reply_rules import build_reply_rules
 from tacos.llm.offline import batch_api, exchange_files
@@ -84,8 +85,8 @@ def requests(
         RunError: `run` is no run directory, or has not read its input yet.
     """
     directory = find_run_directory(run)
-    ledger_file = arguments.to_optional_path("ledger", ledger)
-    with open_ledger(ledger_file) as book:
+    location = arguments.to_ledger_location(ledger)
+    with open_ledger(location) as book:
         rules = build_run_rules(run, book, other_endpoints=other_endpoints)
         return find_pending_requests(directory, book, rules)
 
@@ -100,8 +101,8 @@ def settle_requests(
     left out, and a stage that loses too many of them raises `FailureRateError`.
     """
     directory = find_run_directory(run)
-    ledger_file = arguments.to_optional_path("ledger", ledger)
-    with open_ledger(ledger_file) as book:
+    location = arguments.to_ledger_location(ledger)
+    with open_ledger(location) as book:
         rules = build_run_rules(run, book, other_endpoints=other_endpoints)
         settled = replace(rules, before=0.0)
         return find_pending_requests(directory, book, settled)
@@ -120,8 +121,8 @@ def export_requests(
     Returns None, and writes nothing, if every question is answered. Raises as `requests` does.
     """
     target = arguments.to_path("output", output)
-    ledger_file = arguments.to_optional_path("ledger", ledger)
-    kept_files.check_files_kept([target], [locate_ledger(ledger_file)])
+    location = arguments.to_ledger_location(ledger)
+    kept_files.check_files_kept([target], list_ledger_files(location))
     pending = requests(run, ledger=ledger, other_endpoints=other_endpoints)
     if pending is None:
         return None
@@ -155,8 +156,8 @@ def import_replies(
     """
     source = arguments.to_path("replies", replies)
     directory = find_run_directory(run)
-    ledger_file = arguments.to_optional_path("ledger", ledger)
-    with open_ledger(ledger_file) as book:
+    location = arguments.to_ledger_location(ledger)
+    with open_ledger(location) as book:
         rules = build_run_rules(run, book, other_endpoints=other_endpoints)
         pending = find_pending_requests(directory, book, rules)
         if pending is None:
@@ -214,7 +215,8 @@ def run_batch(
         budget: A hard cap: "5usd", "2Mtokens" or "1000requests"; that of the run by default.
         poll: Seconds between two looks at a batch.
         abandon: Submit nothing; cancel the batches that are out, and keep what they answered.
-        ledger: The file of paid replies; in the user's data folder by default.
+        ledger: The file of paid replies, or the address of a PostgreSQL database that holds them;
+            a file in the user's data folder by default.
         say: A function that is told of the progress, a line at a time.
         other_endpoints: Whether replies of other endpoints are used.
 
@@ -238,8 +240,8 @@ def run_batch(
     }
     settings = settings.model_copy(update=changes)
     directory = find_run_directory(run)
-    ledger_file = arguments.to_optional_path("ledger", ledger)
-    with open_ledger(ledger_file) as book:
+    location = arguments.to_ledger_location(ledger)
+    with open_ledger(location) as book:
         rules = build_reply_rules(settings, book.opened_at)
         while True:
             pending = find_pending_requests(directory, book, rules)

@@ -23,7 +23,7 @@ from tacos.counts import count_words
 from tacos.engines.local import LocalEngine
 from tacos.errors import InputError, RunError, TacosError
 from tacos.formats import sources
-from tacos.llm.ledger.ledger import locate_ledger
+from tacos.llm.ledger.location import LedgerLocation, list_ledger_files
 from tacos.methods.selecting import limits
 from tacos.models.user_functions import Judge, Selector, Tagger
 from tacos.pipeline import conditions
@@ -101,7 +101,8 @@ def select(  # noqa: PLR0913 - the options of the command
             sample, or a pair (value, correctness).
         encoder: A function from n texts to an array of shape (n, dim).
         selector: A function from the pool and n to the ids to select.
-        ledger: The file of paid replies; in the user's data folder by default.
+        ledger: The file of paid replies, or the address of a PostgreSQL database that holds them;
+            a file in the user's data folder by default.
         extend: A run, or several, that the data join: their rows and what is known of them belong
             to the new run, too. The settings are then those of the first one, and `data` may be
             empty.
@@ -154,7 +155,7 @@ def select(  # noqa: PLR0913 - the options of the command
         chosen,
         targets,
         own=own,
-        ledger=arguments.to_optional_path("ledger", ledger),
+        ledger=arguments.to_ledger_location(ledger),
         read=files_read,
     )
 
@@ -165,7 +166,7 @@ def run_selection(  # noqa: PLR0913 - the options of the command
     targets: OutputTargets,
     *,
     own: UserFunctions | None = None,
-    ledger: Path | None = None,
+    ledger: LedgerLocation | None = None,
     workers: int = 0,
     progress: Progress | None = None,
     until: str | None = None,
@@ -192,7 +193,7 @@ def run_selection(  # noqa: PLR0913 - the options of the command
         kept_files.check_run_kept(directory, files_read)
     kept_files.check_files_kept(
         list_files_written(targets),
-        [*files_read, locate_ledger(ledger)],
+        [*files_read, *list_ledger_files(ledger)],
         run=directory,
         own=[directory / kept_files.REPORT] if directory is not None else [],
     )

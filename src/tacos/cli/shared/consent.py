@@ -18,7 +18,7 @@ from tacos.cli.shared import console
 from tacos.cli.shared.stopwatch import WATCH
 from tacos.config import Settings
 from tacos.errors import ConfigError, OfflineError, OtherEndpointError
-from tacos.llm.ledger.ledger import has_ledger
+from tacos.llm.ledger.location import has_ledger
 from tacos.llm.transport.endpoint import Endpoint, resolve_endpoint
 from tacos.pipeline.judging_mode import resolve_judging
 from tacos.pipeline.model_factory import list_embedding_models, list_endpoint_models
@@ -62,7 +62,7 @@ def run_with_consent(
     *,
     yes: bool,
     models: StageModels,
-    ledger: Path | None = None,
+    ledger: str | None = None,
     n_questions: int | None = None,
     may_be_known: bool = True,
 ) -> T:

@@ -275,8 +275,12 @@ Budget = Annotated[
     typer.Option(help="a hard cap for this command: 5usd, 2Mtokens or 1000requests"),
 ]
 Ledger = Annotated[
-    Path | None,
-    typer.Option(help="the file of paid replies [default: in the user's data folder]"),
+    str | None,
+    typer.Option(
+        help="the file of paid replies, or postgresql://USER@HOST/DATABASE for a ledger that "
+        "machines share [default: a file in the user's data folder]",
+        metavar="FILE|URL",
+    ),
 ]
 Yes = Annotated[
     bool,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from tacos.errors import TacosError
-from tacos.llm.ledger.leases import LEASE
+from tacos.llm.ledger.lease_holders import LEASE
 from tacos.llm.ledger.schema import LedgerEntry
 
 INTERVAL = 0.05

@@ -13,6 +13,9 @@ import secrets
 from functools import cache
 from pathlib import Path
 
+LEASE = 15.0
+"""Seconds for which leases hold after their process last renewed them."""
+
 
 def make_holder_id() -> str:
     """`<machine>/<process id>/<start time>/<random>`; the random part tells two ledgers of one

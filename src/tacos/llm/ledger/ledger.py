@@ -1,8 +1,8 @@
 """The ledger: every paid reply, keyed by what was asked, so that none is lost and none is bought
 twice.
 
-One SQLite file in WAL mode, shared by all runs and by several processes at once on one machine (not
-over a network file system). A reply is written before it is used (`group_writer`).
+One SQLite file, shared by all runs and processes of one machine, or a PostgreSQL database, shared
+by those of several (`database`). A reply is written before it is used (`group_writer`).
 
 Processes that share a ledger lease a key before they ask. A lease holds while its process lives and
 renews it; leases of a process that is gone are void at once on the same machine, after `LEASE`
@@ -15,106 +15,63 @@ kept too: it was paid for.
 
 from __future__ import annotations
 
-import sqlite3
-import threading
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import orjson
-import platformdirs
 
-from tacos.errors import OutputError, TacosError
+from tacos.errors import ConfigError, OutputError, TacosError
 from tacos.llm.cost.budget import BudgetMeter
-from tacos.llm.ledger import lease_holders, leases
+from tacos.llm.ledger import lease_holders
+from tacos.llm.ledger.database import LedgerDatabase
 from tacos.llm.ledger.group_writer import GROUP, Done, GroupWriter
-from tacos.llm.ledger.removal import (
-    FoundReply,
-    ReplyFilter,
-    find_replies,
-    remove_rows,
+from tacos.llm.ledger.location import (
+    LedgerLocation,
+    PostgresAddress,
+    locate_ledger,
 )
+from tacos.llm.ledger.removal import FoundReply, ReplyFilter
 from tacos.llm.ledger.schema import (
+    DailySpend,
+    KeyLeases,
     LedgerEntry,
-    begin_transaction,
+    LedgerSize,
+    Submission,
     check_entry,
-    open_database,
-    select_entries,
-    select_entries_by_key,
-    write_entries,
 )
+from tacos.llm.ledger.sqlite.database import SqliteDatabase
+from tacos.llm.transport.endpoint_names import normalise_name
 
 
-class DailySpend(NamedTuple):
-    """Paid replies of one model on one day (UTC)."""
-
-    model: str
-    day: str
-    way: str
-    n_replies: int
-    prompt_tokens: int
-    answer_tokens: int
-    endpoint: str
-    """The base URL that was asked; "" where it was not noted."""
-
-
-class KeyLeases(NamedTuple):
-    """What became of keys: already answered, ours to ask, or being asked by another process."""
-
-    known: dict[str, LedgerEntry]
-    ours: set[str]
-    theirs: set[str]
-
-
-class LedgerSize(NamedTuple):
-    """What a ledger holds."""
-
-    path: str
-    n_replies: int
-    n_bytes: int
-
-
-def open_ledger(path: Path | str | None = None) -> Ledger:
-    """The ledger at `path` (by default in the user's data folder), made if it does not exist.
+def open_ledger(location: LedgerLocation | str | None = None) -> Ledger:
+    """The ledger at a location (by default in the user's data folder), made if it does not exist.
     Raises `OutputError` where it cannot be opened.
     """
-    return Ledger(locate_ledger(path))
-
-
-def has_ledger(path: Path | None = None) -> bool:
-    """Whether the ledger at `path` exists; none is made."""
-    return locate_ledger(path).exists()
-
-
-def locate_ledger(path: Path | str | None = None) -> Path:
-    """The file of a ledger: `path`, or the one in the user's data folder."""
-    if path:
-        return Path(path)
-    return platformdirs.user_data_path("tacos") / "ledger.sqlite"
+    place = locate_ledger(location)
+    if isinstance(place, PostgresAddress):
+        return Ledger(_open_postgres(place))
+    return Ledger(SqliteDatabase(place))
 
 
 class Ledger:
-    """The replies in one file, and the budget of the command that opened it. Thread-safe; a context
-    manager. Methods raise `OutputError` where the file cannot be used.
+    """The replies in a database, and the budget of the command that opened it. Thread-safe; a
+    context manager. Methods raise `OutputError` where the database cannot be used.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, database: LedgerDatabase) -> None:
         self.opened_at = time.time()
         """Seconds since 1970; replies from before are those of earlier commands."""
         self.meter = BudgetMeter()
         self.holder = lease_holders.make_holder_id()
-        # One connection reads and leases, another one writes: a commit to disk never delays a look
-        # up. A lost lease is no harm, so only the second one waits for the disk.
-        self._read_lock = threading.Lock()
-        self._write_lock = threading.Lock()
-        with self._explain_errors():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._reading = open_database(path, "NORMAL")
-            self._writing = open_database(path, "FULL")
+        self._database = database
         self._writer = GroupWriter(self._write_group, self._renew_leases)
+
+    @property
+    def location(self) -> LedgerLocation:
+        """Where it is."""
+        return self._database.location
 
     def __enter__(self) -> Ledger:
         return self
@@ -123,19 +80,15 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Write what waits, give up all leases, close the file."""
+        """Write what waits, give up all leases, close the database."""
         self._writer.close()
-        with self._read_lock, self._explain_errors():
-            leases.release_all(self._reading, self.holder)
-            self._reading.close()
-            self._writing.close()
+        self._database.close(self.holder)
 
     # Replies
 
     def get(self, keys: Sequence[str]) -> dict[str, LedgerEntry]:
         """The replies known for `keys`."""
-        with self._explain_errors(), self._read_lock:
-            return select_entries_by_key(self._reading, keys)
+        return self._database.get(keys)
 
     def put(self, entry: LedgerEntry, done: Done) -> None:
         """Write `entry` with the next group; `done(entries, error)` is called from the writer's
@@ -161,8 +114,7 @@ class Ledger:
         """
         if not entries:
             return 0
-        with self._explain_errors(), self._write_lock:
-            return write_entries(self._writing, entries, replaced)
+        return self._database.write(entries, replaced)
 
     def put_better(
         self,
@@ -182,113 +134,71 @@ class Ledger:
             for entry in entries
             if entry.key in known and is_better(entry, known[entry.key])
         ]
-        with self._explain_errors(), self._write_lock:
-            return write_entries(self._writing, entries, displaced=outdone)
+        return self._database.write(entries, displaced=outdone)
 
     def entries(self) -> Iterator[LedgerEntry]:
         """Every reply, ordered by key. Others may write meanwhile."""
-        # From a connection of its own: a long export must not lock the others out.
-        with (
-            self._explain_errors(),
-            closing(open_database(self.path, "NORMAL")) as database,
-        ):
-            yield from select_entries(database)
+        return self._database.entries()
 
     def find(self, wanted: ReplyFilter) -> Iterator[FoundReply]:
         """The replies that a filter means, in the order in which they came."""
-        with (
-            self._explain_errors(),
-            closing(open_database(self.path, "NORMAL")) as database,
-        ):
-            yield from find_replies(database, wanted)
+        name = None if wanted.endpoint is None else normalise_name(wanted.endpoint)
+        for reply in self._database.find(wanted):
+            if name is None or normalise_name(reply.entry.endpoint) == name:
+                yield reply
 
     def remove(self, replies: Sequence[FoundReply]) -> int:
         """Remove replies, and nothing else; returns how many were still there."""
-        with self._explain_errors(), self._write_lock:
-            return remove_rows(self._writing, [reply.row for reply in replies])
+        return self._database.remove([reply.row for reply in replies])
 
     # Leases
 
     def take(self, keys: Sequence[str], anew: bool = False) -> KeyLeases:
-        """Look `keys` up and lease those neither answered nor leased, in one transaction.
+        """Look `keys` up and lease those neither answered nor leased.
 
         With `anew`, replies from before this command are none.
         """
-        with (
-            self._explain_errors(),
-            self._read_lock,
-            begin_transaction(self._reading) as database,
-        ):
-            known = select_entries_by_key(database, keys)
-            if anew:
-                known = {
-                    key: entry
-                    for key, entry in known.items()
-                    if entry.at >= self.opened_at
-                }
-            missing = [key for key in keys if key not in known]
-            if not missing:
-                return KeyLeases(known, set(), set())
-            # Renew first, so that a process that stood still does not void its own leases.
-            leases.renew_leases(database, self.holder)
-            leases.drop_dead_leases(database)
-            ours = leases.lease_keys(database, missing, self.holder)
-        self._writer.start()  # it renews the leases
-        return KeyLeases(known, ours, theirs=set(missing) - ours)
+        since = self.opened_at if anew else -math.inf
+        leases = self._database.take(keys, self.holder, since)
+        if leases.ours:
+            self._writer.start()  # it renews the leases
+        return leases
 
     def release(self, keys: Iterable[str]) -> None:
         """Give up leases without an answer."""
-        with (
-            self._explain_errors(),
-            self._read_lock,
-            begin_transaction(self._reading) as database,
-        ):
-            leases.release_keys(database, list(keys), self.holder)
+        self._database.release(list(keys), self.holder)
 
     # Figures
 
     def spend(self) -> list[DailySpend]:
         """What was bought, by requested model, day, way and endpoint; newest first."""
-        sql = """
-            SELECT asked, date(at, 'unixepoch'), way,
-              count(*), sum(prompt_tokens), sum(answer_tokens), endpoint
-            FROM replies GROUP BY 1, 2, 3, endpoint ORDER BY 2 DESC, 1, 3, endpoint
-        """
-        with self._explain_errors(), self._read_lock:
-            return [DailySpend(*row) for row in self._reading.execute(sql)]
+        return self._database.spend()
 
     def size(self) -> LedgerSize:
         """How many replies, and how many bytes on disk."""
-        sql = "SELECT count(*) FROM replies"
-        with self._explain_errors(), self._read_lock:
-            (n_replies,) = self._reading.execute(sql).fetchone()
-        n_bytes = 0
-        # SQLite's journals lie beside the file.
-        for journal in ("", "-wal", "-shm"):
-            file = self.path.with_name(self.path.name + journal)
-            if file.exists():
-                n_bytes += file.stat().st_size
-        return LedgerSize(str(self.path), n_replies, n_bytes)
+        return self._database.size()
 
     # What other modules of `tacos.llm` keep here
 
     def note(self, name: str, text: str) -> None:
         """Remember something about a server."""
-        sql = "INSERT OR REPLACE INTO notes VALUES (?, ?, ?)"
-        with self._explain_errors(), self._read_lock:
-            self._reading.execute(sql, [name, text, time.time()])
+        self._database.note(name, text)
 
     def noted(self, name: str, max_age: float) -> str:
         """What was noted in the last `max_age` seconds, "" for nothing."""
-        sql = "SELECT text FROM notes WHERE name = ? AND at > ?"
-        with self._explain_errors(), self._read_lock:
-            row = self._reading.execute(sql, [name, time.time() - max_age]).fetchone()
-        return str(row[0]) if row else ""
+        return self._database.noted(name, max_age)
 
-    def sql(self, text: str, *values: object) -> list[tuple[Any, ...]]:
-        """Run a statement for a module that keeps a table of its own here."""
-        with self._explain_errors(), self._write_lock:
-            return self._writing.execute(text, values).fetchall()
+    def list_submissions(self, server: str) -> list[Submission]:
+        """Submissions to a server whose answers are not collected yet."""
+        return self._database.list_submissions(server)
+
+    def put_submission(self, submission: Submission) -> None:
+        """Record a submission, in place of what is recorded under its mark."""
+        self._database.put_submission(submission)
+
+    def delete_submission(self, mark: str) -> None:
+        """Forget a submission."""
+        self._database.delete_submission(mark)
 
     # Export and import
 
@@ -338,36 +248,35 @@ class Ledger:
 
     def _write_group(self, entries: Sequence[LedgerEntry]) -> TacosError | None:
         """Write a group; why it failed, None where it did not."""
+        keys = [entry.key for entry in entries]
         try:
-            with self._write_lock:
-                write_entries(
-                    self._writing,
-                    entries,
-                    displaced=[entry.key for entry in entries],
-                    before=self.opened_at,
-                )
+            self._database.write(entries, displaced=keys, before=self.opened_at)
+        except TacosError as error:
+            return error
         except Exception as error:  # whatever it is, those who wait must hear of it
             return OutputError(
-                f"the ledger {self.path} cannot be written: {error}; "
-                "free some space, or use another ledger (--ledger)"
+                f"the ledger {self.location} cannot be written: {error}; "
+                "use another ledger (--ledger)"
             )
         return None
 
     def _renew_leases(self) -> None:
         try:
-            with self._read_lock:
-                leases.renew_leases(self._reading, self.holder)
-        except sqlite3.Error:
+            self._database.renew(self.holder)
+        except OutputError:
             # Another process may now take the leases: a question may be asked twice, but no reply
             # is lost.
             return
 
-    @contextmanager
-    def _explain_errors(self) -> Iterator[None]:
-        """Turn errors of SQLite and the file system into `OutputError`s of one line."""
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise OutputError(
-                f"the ledger {self.path} cannot be used: {error}; use another ledger (--ledger)"
-            ) from None
+
+def _open_postgres(address: PostgresAddress) -> LedgerDatabase:
+    """The database at an address. Raises `ConfigError` where the package for it is missing."""
+    try:
+        import psycopg  # noqa: F401 - it needs PostgreSQL's own library, too
+    except ImportError:
+        raise ConfigError(
+            f"the ledger {address} needs a package: pip install 'tacos-select[postgres]'"
+        ) from None
+    from tacos.llm.ledger.postgres.database import PostgresDatabase
+
+    return PostgresDatabase(address)

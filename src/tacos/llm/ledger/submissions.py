@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
-
-import orjson
+from dataclasses import replace
 
 from tacos.llm.chat.messages import RenderedRequest
 from tacos.llm.chat.request_form import RequestForm
 from tacos.llm.ledger.ledger import Ledger
+from tacos.llm.ledger.schema import Submission
 from tacos.llm.offline import exchange_files
 
 MAX_BYTES = 190_000_000
 """Of one request file; OpenAI accepts 200 MB."""
-
-
-@dataclass(frozen=True)
-class Submission:
-    """A batch in the ledger: our mark, the server's names for file and batch ("" until known), and
-    the keys of its questions.
-    """
-
-    mark: str
-    server: str
-    file: str
-    batch: str
-    keys: tuple[str, ...]
 
 
 def build_request_files(
@@ -58,49 +44,12 @@ def build_request_files(
         yield b"".join(lines), keys
 
 
-def create_submission_table(ledger: Ledger) -> None:
-    """Create the table of submissions, if it does not exist."""
-    ledger.sql(
-        "CREATE TABLE IF NOT EXISTS submissions "
-        "(mark TEXT PRIMARY KEY, server TEXT, file TEXT, batch TEXT, keys TEXT)"
-    )
-
-
-def list_submissions(ledger: Ledger, server: str) -> list[Submission]:
-    """Submissions to a server whose answers are not collected yet."""
-    sql = "SELECT mark, server, file, batch, keys FROM submissions WHERE server = ?"
-    submissions = []
-    for mark, row_server, file, batch, keys in ledger.sql(sql, server):
-        submission = Submission(
-            mark=mark,
-            server=row_server,
-            file=file,
-            batch=batch,
-            keys=tuple(orjson.loads(keys)),
-        )
-        submissions.append(submission)
-    return submissions
-
-
 def find_keys_in_batches(ledger: Ledger, server: str) -> dict[str, str]:
     """The questions that a batch at this server has yet to answer: key -> batch ("" if unknown)."""
-    create_submission_table(ledger)
     batches = {}
-    for submission in list_submissions(ledger, server):
+    for submission in ledger.list_submissions(server):
         batches.update(dict.fromkeys(submission.keys, submission.batch))
     return batches
-
-
-def record_submission(ledger: Ledger, submission: Submission) -> None:
-    """Record a submission before it is made: the server's name for it is not known yet."""
-    ledger.sql(
-        "INSERT INTO submissions VALUES (?, ?, ?, ?, ?)",
-        submission.mark,
-        submission.server,
-        submission.file,
-        "",
-        orjson.dumps(submission.keys).decode(),
-    )
 
 
 def record_batch_name(
@@ -109,10 +58,9 @@ def record_batch_name(
     batch: str,
 ) -> Submission:
     """Record the server's name for a submission."""
-    ledger.sql(
-        "UPDATE submissions SET batch = ? WHERE mark = ?", batch, submission.mark
-    )
-    return replace(submission, batch=batch)
+    named = replace(submission, batch=batch)
+    ledger.put_submission(named)
+    return named
 
 
 def keep_open_keys(
@@ -122,16 +70,7 @@ def keep_open_keys(
 ) -> None:
     """Close a submission, except for those of its questions that other runs have yet to collect."""
     if not keys:
-        delete_submission(ledger, submission)
+        ledger.delete_submission(submission.mark)
         return
-    open_keys = [key for key in submission.keys if key in keys]
-    ledger.sql(
-        "UPDATE submissions SET keys = ? WHERE mark = ?",
-        orjson.dumps(open_keys).decode(),
-        submission.mark,
-    )
-
-
-def delete_submission(ledger: Ledger, submission: Submission) -> None:
-    """Close a submission."""
-    ledger.sql("DELETE FROM submissions WHERE mark = ?", submission.mark)
+    open_keys = tuple(key for key in submission.keys if key in keys)
+    ledger.put_submission(replace(submission, keys=open_keys))

@@ -27,8 +27,7 @@ from tacos.llm.ledger.ledger import Ledger
 from tacos.llm.ledger.lookup import list_open_requests, resolve_questions
 from tacos.llm.ledger.noted_forms import recall_form
 from tacos.llm.ledger.reply_rules import build_reply_rules
-from tacos.llm.ledger.schema import LedgerEntry
-from tacos.llm.ledger.submissions import Submission
+from tacos.llm.ledger.schema import LedgerEntry, Submission
 from tacos.llm.offline import exchange_files
 from tacos.llm.offline.api_calls import ApiCaller
 from tacos.llm.offline.batch_budget import BatchBudget
@@ -172,9 +171,8 @@ class BatchCollector:
 
     @asynccontextmanager
     async def _open_session(self) -> AsyncIterator[None]:
-        """Provides `self.call` and the table of submissions."""
+        """Provides `self.call`."""
         self.endpoint.check_key()
-        submissions.create_submission_table(self.ledger)
         async with open_session(self.endpoint, self.settings) as http:
             self.call = ApiCaller(self.endpoint, self.settings, http).call
             yield
@@ -196,7 +194,7 @@ class BatchCollector:
         """
         waiting: list[Submission] = []
         keys: set[str] = set()
-        for submission in submissions.list_submissions(self.ledger, self.endpoint.base):
+        for submission in self.ledger.list_submissions(self.endpoint.base):
             if questions.keys().isdisjoint(submission.keys):
                 continue
             if submission.batch:
@@ -213,7 +211,7 @@ class BatchCollector:
             if adopted is not None:
                 waiting.append(adopted)
             else:
-                submissions.delete_submission(self.ledger, submission)
+                self.ledger.delete_submission(submission.mark)
                 keys.difference_update(submission.keys)
         return waiting, keys
 
@@ -283,7 +281,7 @@ class BatchCollector:
             batch="",
             keys=tuple(keys),
         )
-        submissions.record_submission(self.ledger, submission)
+        self.ledger.put_submission(submission)
 
         body = {
             "input_file_id": file["id"],

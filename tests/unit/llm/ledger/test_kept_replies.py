@@ -2,7 +2,6 @@
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from tacos.config import LLMSettings
 from tacos.errors import OtherEndpointError
-from tacos.llm.ledger.ledger import Ledger, LedgerEntry, open_ledger
+from tacos.llm.ledger.ledger import LedgerEntry, open_ledger
 from tacos.llm.ledger.removal import ReplyFilter
 from tacos.llm.ledger.reply_rules import ReplyRules, build_reply_rules
 
@@ -25,12 +24,6 @@ def entry(key: str, at: float = 100.0, endpoint: str = HERE) -> LedgerEntry:
     return LedgerEntry(
         key, "m", "m-1", "tag", "stop", 10, 5, 0.2, at, "online", "{}", endpoint
     )
-
-
-@pytest.fixture
-def book(tmp_path: Path) -> Iterator[Ledger]:
-    with open_ledger(tmp_path / "ledger.sqlite") as opened:
-        yield opened
 
 
 def read_old_rows(path: Path) -> list[tuple[object, ...]]:
@@ -54,68 +47,6 @@ def test_an_old_ledger_is_brought_up_to_date_and_loses_nothing(tmp_path: Path) -
         assert {each.endpoint for each in opened.entries()} == {""}
         opened.put_all([entry("new")])
         assert opened.get(["new"]) == {"new": entry("new")}
-
-
-def test_lines_of_an_old_export_have_no_endpoint(book: Ledger, tmp_path: Path) -> None:
-    old = b'{"key":"k","asked":"m","model":"m","task":"tag","finish":"stop","prompt_tokens":1,'
-    old += b'"answer_tokens":1,"latency":0.5,"at":1.0,"way":"online","raw":"{}"}'
-    assert book.restore([old]) == (1, 0, 0)
-    assert book.get(["k"])["k"].endpoint == ""
-    book.put_all([entry("new")])
-    book.export(tmp_path / "out.jsonl")
-    with open_ledger(tmp_path / "second.sqlite") as second:
-        second.restore((tmp_path / "out.jsonl").read_bytes().splitlines())
-        assert list(second.entries()) == list(book.entries())
-
-
-def put(book: Ledger, *entries: LedgerEntry) -> None:
-    """Write entries as a client does, and wait until they are on disk."""
-    for each in entries:
-        book.put(each, lambda written, error: None)
-    book.flush()
-
-
-def test_an_old_reply_makes_room_for_a_new_one_and_stays(book: Ledger) -> None:
-    book.put_all([entry("a"), entry("b"), entry("new", at=book.opened_at + 1)])
-    # Whoever asks anew finds nothing older than the command; the old replies are still there.
-    assert book.take(["a", "b", "new"], True).ours == {"a", "b"}
-    assert book.take(["a", "b", "new"]).known.keys() == {"a", "b", "new"}
-    book.release(["b"])
-    put(book, entry("a", at=book.opened_at + 2), entry("new", at=book.opened_at + 3))
-    assert book.get(["a"])["a"].at == book.opened_at + 2
-    assert book.get(["new"])["new"].at == book.opened_at + 1  # of this command
-    assert book.take(["a", "b", "new"], True).ours == {"b"}
-    assert book.size().n_replies == 4
-    assert sum(row.n_replies for row in book.spend()) == 4
-    assert book.put_better([entry("a", at=500.0)], lambda new, known: True) == 1
-    assert book.get(["a"])["a"].at == 500.0
-    assert book.size().n_replies == 5
-
-
-def test_replies_are_found_by_every_criterion_and_only_these_are_removed(
-    book: Ledger,
-) -> None:
-    book.put_all([entry("a"), entry("b", at=200.0), entry("c", endpoint=THERE)])
-    keys = {
-        wanted: [reply.entry.key for reply in book.find(wanted)]
-        for wanted in (
-            ReplyFilter(),
-            ReplyFilter(model="m", endpoint=THERE),
-            ReplyFilter(since=200.0),
-            ReplyFilter(until=200.0),
-            ReplyFilter(model="x"),
-            ReplyFilter(endpoint=""),
-        )
-    }
-    assert list(keys.values()) == [["a", "c", "b"], ["c"], ["b"], ["a", "c"], [], []]
-    found = list(book.find(ReplyFilter(endpoint=THERE)))
-    # A question that is asked anew meanwhile: the reply that was found goes, the new one stays.
-    put(book, entry("c", at=book.opened_at + 1))
-    book.take(["leased"])
-    assert book.remove(found) == 1
-    assert [each.key for each in book.entries()] == ["a", "b", "c"]
-    with open_ledger(book.path) as other:
-        assert other.take(["leased"]).theirs == {"leased"}
 
 
 def test_another_endpoint_is_one_that_was_noted_and_differs() -> None:

@@ -1,4 +1,4 @@
-"""Leases on questions, so that two processes that share a ledger never ask the same one at once.
+"""Leases in SQLite, so that two processes that share a ledger never ask the same question at once.
 
 The tables call a lease a claim and its holder an owner.
 """
@@ -10,15 +10,12 @@ import time
 from collections.abc import Sequence
 
 from tacos.llm.ledger import lease_holders
-from tacos.llm.ledger.schema import encode_keys
-
-LEASE = 15.0
-"""Seconds for which leases hold after their process last renewed them."""
+from tacos.llm.ledger.sqlite.tables import encode_keys
 
 
 def renew_leases(database: sqlite3.Connection, holder: str) -> None:
-    """Let all leases of `holder` hold for another `LEASE` seconds."""
-    until = time.time() + LEASE
+    """Let all leases of `holder` hold for another `lease_holders.LEASE` seconds."""
+    until = time.time() + lease_holders.LEASE
     database.execute("INSERT OR REPLACE INTO owners VALUES (?, ?)", [holder, until])
 
 

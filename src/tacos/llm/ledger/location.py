@@ -1,0 +1,78 @@
+"""Where a ledger is: a file, or a PostgreSQL database that several machines share."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from os import PathLike, fspath
+from pathlib import Path
+
+import platformdirs
+
+from tacos.addresses import is_url, redact_address
+from tacos.errors import ConfigError
+
+POSTGRES = re.compile(r"postgres(ql)?://", re.IGNORECASE)
+FORM = "postgresql://USER@HOST:PORT/DATABASE"
+
+
+@dataclass(frozen=True)
+class PostgresAddress:
+    """The address of a database; as a text, without login and query, which hold passwords."""
+
+    url: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return redact_address(self.url)
+
+
+LedgerLocation = Path | PostgresAddress
+
+
+def parse_location(given: LedgerLocation | PathLike[str] | str) -> LedgerLocation:
+    """A location as people write it. Raises `ConfigError` for an address that is none of a ledger.
+
+    >>> str(parse_location("postgresql://me:secret@host/tacos"))
+    'postgresql://host/tacos'
+    >>> parse_location("replies.sqlite").name
+    'replies.sqlite'
+    """
+    if isinstance(given, PostgresAddress):
+        return given
+    text = fspath(given)
+    if POSTGRES.match(text):
+        return PostgresAddress(text)
+    if is_url(text):
+        raise ConfigError(
+            f"{redact_address(text)} is no ledger: name a file, or a PostgreSQL database "
+            f"as {FORM}"
+        )
+    # A path has one slash where an address had two.
+    if re.match(r"postgres(ql)?:/", text, re.IGNORECASE):
+        raise ConfigError(
+            f"the address of a ledger is a text, not a path: give {FORM} as a str"
+        )
+    return Path(text)
+
+
+def locate_ledger(
+    given: LedgerLocation | PathLike[str] | str | None = None,
+) -> LedgerLocation:
+    """The location of a ledger: what was given, or the file in the user's data folder."""
+    if given is None or given == "":
+        return platformdirs.user_data_path("tacos") / "ledger.sqlite"
+    return parse_location(given)
+
+
+def has_ledger(given: LedgerLocation | PathLike[str] | str | None = None) -> bool:
+    """Whether a ledger may hold replies: its file exists, or it is a database elsewhere."""
+    location = locate_ledger(given)
+    return isinstance(location, PostgresAddress) or location.exists()
+
+
+def list_ledger_files(
+    given: LedgerLocation | PathLike[str] | str | None = None,
+) -> list[Path]:
+    """The file of a ledger, which nothing else may replace; none of a database elsewhere."""
+    location = locate_ledger(given)
+    return [] if isinstance(location, PostgresAddress) else [location]
