@@ -133,7 +133,7 @@ def open_evaluation_judge(
     settings: Settings,
     stage: str,
     judge_name: str,
-    ledger: Path | None = None,
+    ledger: LedgerLocation | None = None,
 ) -> Iterator[StageModels]:
     """The judge of an evaluation, whose only stage that asks is `stage`."""
     with ExitStack() as stack:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -12,7 +11,8 @@ from tacos import prompts
 from tacos.config import Settings
 from tacos.llm.chat.messages import RenderedRequest, render_request
 from tacos.llm.cost import prices
-from tacos.llm.ledger.ledger import has_ledger, open_ledger
+from tacos.llm.ledger.ledger import open_ledger
+from tacos.llm.ledger.location import LedgerLocation, has_ledger
 from tacos.llm.ledger.lookup import list_open_requests, resolve_questions
 from tacos.llm.ledger.reply_rules import build_reply_rules
 from tacos.pipeline.failure_gate import find_settings_section
@@ -48,7 +48,7 @@ def forecast_questions(
     tables: Tables,
     settings: Settings,
     judge_name: str,
-    ledger: Path | None,
+    ledger: LedgerLocation | None,
 ) -> QuestionForecast:
     """Forecast the requests of a prompt stage. Raises `ConfigError` if no judge is named."""
     model = resolve_evaluation_judge(settings, judge_name)
@@ -86,7 +86,7 @@ def _render_requests(
 
 
 def _find_open_requests(
-    requests: list[RenderedRequest], settings: Settings, ledger: Path | None
+    requests: list[RenderedRequest], settings: Settings, ledger: LedgerLocation | None
 ) -> list[RenderedRequest]:
     """Those that the ledger has no usable reply to."""
     if not has_ledger(ledger):

@@ -20,7 +20,7 @@ from tacos.errors import InputError
 from tacos.formats import writing
 from tacos.formats.fastchat_files import read_judgments
 from tacos.formats.question_sets import read_questions
-from tacos.llm.ledger.ledger import locate_ledger
+from tacos.llm.ledger.location import LedgerLocation, list_ledger_files
 from tacos.methods.evaluating.answer_grades import Row, format_item
 from tacos.methods.evaluating.judgments import (
     Judgment,
@@ -79,7 +79,8 @@ def mt_bench(
         references: A file of reference answers for math, reasoning and coding, "question" for
             those that the questions bring along, or "none".
         output: A file to write every grade to, with the judge's text.
-        ledger: The file of paid replies; in the user's data folder by default.
+        ledger: The file of paid replies, or the address of a PostgreSQL database that holds them;
+            a file in the user's data folder by default.
         progress: What is told of the progress.
 
     Returns the scores of the models of which every answer has a grade, and what is missing of the
@@ -91,7 +92,7 @@ def mt_bench(
         FailureRateError: Too many replies of the judge hold no grade.
     """
     watcher = choose_progress(progress)
-    ledger_file = arguments.to_optional_path("ledger", ledger)
+    location = arguments.to_ledger_location(ledger)
     target = arguments.to_optional_path("output", output)
     given = _read_input(answers, questions, references)
     chosen = resolve_settings(settings)
@@ -101,11 +102,9 @@ def mt_bench(
             *list_setting_files(settings),
         ]
         writing.check_rows_writable(target)
-        kept_files.check_files_kept([target], [*read, locate_ledger(ledger_file)])
+        kept_files.check_files_kept([target], [*read, *list_ledger_files(location)])
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
-        artifact = _run_grading(
-            given, chosen, Store(Path(folder)), ledger_file, watcher
-        )
+        artifact = _run_grading(given, chosen, Store(Path(folder)), location, watcher)
         rows = artifact.scan().collect().to_dicts()
         rejects = artifact.rejects()
         spending = dict(artifact.manifest["notes"])
@@ -150,7 +149,7 @@ def forecast_mt_bench(
         {"graded_turns": FrameTable(given.turns)},
         chosen,
         chosen.mt_bench.model,
-        arguments.to_optional_path("ledger", ledger),
+        arguments.to_ledger_location(ledger),
     )
 
 
@@ -214,7 +213,7 @@ def _run_grading(
     given: GradingInput,
     settings: Settings,
     store: Store,
-    ledger: Path | None,
+    ledger: LedgerLocation | None,
     progress: Progress,
 ) -> Artifact:
     """Run the pipeline in a store."""
