@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from tacos.workflows.curve import curve as curve
     from tacos.workflows.distill import Distillation as Distillation
     from tacos.workflows.distill import distill as distill
+    from tacos.workflows.duel import Duels as Duels
+    from tacos.workflows.duel import duel as duel
+    from tacos.workflows.duel import recount_duels as recount_duels
     from tacos.workflows.explain import explain as explain
     from tacos.workflows.export import Export as Export
     from tacos.workflows.export import export as export
@@ -77,6 +80,7 @@ _NAMES_OF = {
     "workflows.compare": ("compare", "Comparison"),
     "workflows.curve": ("curve", "SizeCurve"),
     "workflows.distill": ("distill", "Distillation"),
+    "workflows.duel": ("duel", "recount_duels", "Duels"),
     "workflows.explain": ("explain",),
     "workflows.export": ("export", "Export"),
     "workflows.inspect": ("inspect", "Inspection"),

@@ -93,6 +93,12 @@ def answer(messages: list[dict[str, str]]) -> dict[str, Any]:
             "reason": "The word is there or not.",
             "right" if "instruction" in given else "consistent": fits,
         }
+    if "answers_a_1" in given:
+        return {
+            "analysis": "A and B differ.",
+            "score_a": 1 + score(given["questions_1"], given["answers_a_1"]) // 11,
+            "score_b": 1 + score(given["questions_1"], given["answers_b_1"]) // 11,
+        }
     if "instruction_a" in given and '"value_a"' in messages[0]["content"]:
         a = numbers(given["instruction_a"], given["response_a"], "_a")
         b = numbers(given["instruction_b"], given["response_b"], "_b")

@@ -21,6 +21,7 @@ from tacos.cli import (
     compare,
     curve,
     distill,
+    duel,
     explain,
     export,
     inspect,
@@ -127,6 +128,7 @@ app.command("export")(export.export)
 app.command("analyse")(analyse.analyse)
 app.command("check-tags")(check_tags.check_tags)
 app.command("annotate")(annotate.annotate)
+app.command("duel")(duel.duel)
 app.command("tags")(tags.tags)
 app.command("ui")(ui.ui)
 app.command("settings")(settings.settings)

@@ -5,7 +5,11 @@ depends on it.
 """
 
 from tacos.config.endpoints import EmbedSettings, LLMSettings
-from tacos.config.evaluation import AlpacaEvalSettings, MtBenchSettings
+from tacos.config.evaluation import (
+    AlpacaEvalSettings,
+    DuelSettings,
+    MtBenchSettings,
+)
 from tacos.config.loading import (
     list_setting_names,
     load_settings,
@@ -43,6 +47,7 @@ __all__ = [
     "CascadeSettings",
     "CheckSettings",
     "ClusterSettings",
+    "DuelSettings",
     "EmbedSettings",
     "ExtendSettings",
     "IngestSettings",

@@ -47,3 +47,23 @@ class AlpacaEvalSettings(SettingsSection):
     """A larger share of replies without a preference stops the command early. Below it, every pair
     is asked about; there is no win rate unless all have one, or `--allow-missing` is given.
     """
+
+
+class DuelSettings(SettingsSection):
+    """Comparisons of two models' answers to the same questions, in both orders (`tacos duel`)."""
+
+    model: str = "llm"
+    """The judge: `llm` (the model of `--judge`) or another model of that endpoint."""
+    temperature: float = Field(0.0, ge=0, le=2)
+    """The sampling temperature."""
+    max_tokens: int = Field(2048, gt=0)
+    """The longest reply, in tokens."""
+    max_chars: int = Field(24000, gt=0)
+    """Longer answers lose their middle, which is marked, before they are sent; both answers are
+    treated alike.
+    """
+    max_failure_rate: float = Field(0.1, ge=0, le=1)
+    """A larger share of replies without scores stops the command early. Below it, every question is
+    asked about in both orders; there is no result unless all were judged, or `--allow-missing` is
+    given.
+    """

@@ -8,7 +8,11 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from tacos.config.endpoints import EmbedSettings, LLMSettings
-from tacos.config.evaluation import AlpacaEvalSettings, MtBenchSettings
+from tacos.config.evaluation import (
+    AlpacaEvalSettings,
+    DuelSettings,
+    MtBenchSettings,
+)
 from tacos.config.section import SettingsSection
 from tacos.config.sections import (
     CanonicaliseSettings,
@@ -57,6 +61,7 @@ class Settings(SettingsSection):
     check: CheckSettings = CheckSettings()
     mt_bench: MtBenchSettings = MtBenchSettings()
     alpaca_eval: AlpacaEvalSettings = AlpacaEvalSettings()
+    duel: DuelSettings = DuelSettings()
     llm: LLMSettings = LLMSettings()
     embed: EmbedSettings = EmbedSettings()
 

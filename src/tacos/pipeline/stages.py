@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tacos.methods.evaluating import answer_grades
+from tacos.methods.evaluating import answer_grades, duel_questions
 from tacos.methods.evaluating.answer_grades import ANSWER_GRADES
+from tacos.methods.evaluating.duel_questions import DUEL_VERDICTS
 from tacos.methods.judging import comparisons, known_answers, refinement
 from tacos.methods.tags import open_tags, tag_checks, tag_matching
 from tacos.methods.tags.tag_checks import CASES, JUDGEMENTS
@@ -363,9 +364,22 @@ MT_BENCH: Pipeline = (  # of answers of trained models: see `tacos.workflows.mt_
         parse=answer_grades.parse_answer_grade,
     ),
 )
+
+DUELS: Pipeline = (  # of two models' answers: see `tacos.workflows.duel`
+    PromptStage(
+        "duel", "duel_verdicts", DUEL_VERDICTS, needs_all=True,
+        reads=("answer_pairs",),
+        uses=("duel",),
+        template="duel",
+        questions=evaluation.build_duel_questions,
+        ask=duel_questions.ask_duel,
+        parse=duel_questions.parse_duel,
+        given=duel_questions.decide_identical_answers,
+    ),
+)
 # fmt: on
 
-PIPELINES = (PIPELINE, REFINEMENT, CALIBRATION, CHECKING, MT_BENCH)
+PIPELINES = (PIPELINE, REFINEMENT, CALIBRATION, CHECKING, MT_BENCH, DUELS)
 """Every pipeline; all their stages have different names."""
 
 

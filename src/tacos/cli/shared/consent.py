@@ -37,6 +37,7 @@ WHAT_IS_SENT = {
     "calibrate": "instruction and responses of every labelled pair",
     "grade-answers": "every question and answer of the evaluation",
     "prefer": "every instruction of the evaluation with both outputs",
+    "duel": "every question of the evaluation with both models' answers",
     "normalise": "every distinct tag",
     "cluster": "every canonical tag",
 }

@@ -41,6 +41,11 @@ class DuelResult:
     n_missing: int
     score: MeanEstimate | None
 
+    @property
+    def n(self) -> int:
+        """The duels that were judged in both orders."""
+        return sum(self.outcomes.values())
+
 
 def decide_outcome(winner: Winner, other_order: Winner) -> Outcome:
     """What two verdicts about one pair of answers say together.
@@ -54,6 +59,15 @@ def decide_outcome(winner: Winner, other_order: Winner) -> Outcome:
     if len(wins) == 2:
         return "flip"
     return "win" if wins == {"first"} else "lose"
+
+
+def measure_points(winner: Winner, other_order: Winner) -> float:
+    """What both verdicts about one pair are worth to the first model, from 0 to 1.
+
+    >>> measure_points("first", "tie"), measure_points("first", "second")
+    (0.75, 0.5)
+    """
+    return (POINTS[winner] + POINTS[other_order]) / 2
 
 
 def count_duels(
@@ -76,7 +90,7 @@ def count_duels(
         outcomes[outcome] += 1
         n_same += winner == other_order
         n_one_sided += winner != other_order and "tie" in (winner, other_order)
-        scores.append((POINTS[winner] + POINTS[other_order]) / 2)
+        scores.append(measure_points(winner, other_order))
         clusters.append(question)
     score = estimate_mean(np.array(scores), np.array(clusters)) if scores else None
     return DuelResult(

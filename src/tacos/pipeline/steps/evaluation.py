@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from tacos.config import Settings
+from tacos.methods.evaluating import duel_questions
 from tacos.pipeline.steps.pool import Tables
 
 
@@ -18,3 +19,9 @@ def build_grade_questions(tables: Tables, settings: Settings) -> Iterator[pl.Dat
     )
     for turns in tables["graded_turns"].batches():
         yield turns.join(repetitions, how="cross", maintain_order="left_right")
+
+
+def build_duel_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+    """Both orders of every pair of answers."""
+    for pairs in tables["answer_pairs"].batches():
+        yield duel_questions.list_duel_questions(pairs)

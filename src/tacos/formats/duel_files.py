@@ -1,0 +1,164 @@
+"""Files of judged duels: what `tacos duel` writes, and FastChat's pairwise judgements.
+
+One JSON object a line, with FastChat's fields and some of ours:
+
+    {"question_id": "81", "set": "mt_bench", "turn": null, "model_1": "a", "model_2": "b",
+     "g1_winner": "model_1", "g2_winner": "tie", "g1_judgment": "...", "g2_judgment": "...",
+     "judge": "judge-2026-01-01", "lengths": [812, 640], "identical": false}
+
+`g1` is the order in which model 1 stands first, `g2` the other one; winners are models in both, not
+places: `model_1`, `model_2`, `tie`, or `error` where a reply could not be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tacos.errors import InputError
+from tacos.formats import reading, writing
+from tacos.methods.evaluating.duel_questions import ORDERS
+from tacos.methods.evaluating.duel_summary import JudgedDuel, describe_duel
+from tacos.methods.evaluating.duels import Winner
+
+WINNERS: dict[str, Winner | None] = {
+    "model_1": "first",
+    "model_2": "second",
+    "tie": "tie",
+    "error": None,
+}
+NAMES = {winner: name for name, winner in WINNERS.items()}
+FIELDS = ("question_id", "model_1", "model_2", "g1_winner", "g2_winner")
+"""Fields that a line needs."""
+
+
+def read_duels(path: Path) -> list[JudgedDuel]:
+    """The duels of a file, an unreadable order as a missing one.
+
+    Raises:
+        InputError: The file cannot be read, a line is no judged duel, or a duel stands in it twice.
+    """
+    duels = []
+    for number, row in _read_rows(path):
+        try:
+            duels.append(_parse_duel(row))
+        except ValueError as error:
+            raise InputError(
+                f"{path}: row {number} (from 0) is no judged duel: {error}; give a file that "
+                "tacos duel -o or FastChat's pairwise judging wrote"
+            ) from None
+    if not duels:
+        raise InputError(f"{path} holds no judged duel: give another file")
+    _refuse_repeated(duels, path)
+    return duels
+
+
+def write_duels(
+    duels: Sequence[JudgedDuel],
+    verdicts: pl.DataFrame,
+    path: Path,
+) -> Path:
+    """Write duels in the order of their questions; the suffix decides the format (.jsonl).
+
+    `verdicts` are theirs, by `DUEL_VERDICTS`. Raises `OutputError`.
+    """
+    reasons = {
+        (number, order): reason
+        for number, order, reason in verdicts.select(
+            "number", "order", "reason"
+        ).iter_rows()
+    }
+    return writing.write_rows(_build_rows(duels, reasons), path)
+
+
+def _build_rows(
+    duels: Sequence[JudgedDuel],
+    reasons: Mapping[tuple[int, str], str],
+) -> Iterator[dict[str, Any]]:
+    for number, duel in enumerate(duels):
+        first, second = duel.models
+        winner, other_order = duel.winners
+        judgments = [reasons.get((number, order)) for order in ORDERS]
+        yield {
+            "question_id": duel.question_id,
+            "set": duel.set,
+            "turn": duel.turn,
+            "model_1": first,
+            "model_2": second,
+            "g1_winner": NAMES[winner],
+            "g2_winner": NAMES[other_order],
+            "g1_judgment": judgments[0],
+            "g2_judgment": judgments[1],
+            "judge": duel.judge,
+            "lengths": list(duel.lengths) if duel.lengths else None,
+            "identical": duel.is_identical,
+        }
+
+
+def _read_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The rows of a file with their numbers."""
+    for batch in reading.read_rows(path):
+        for reject in batch.rejects:
+            raise InputError(f"{path}: {reject.id} cannot be read: {reject.reason}")
+        yield from batch.rows
+
+
+def _parse_duel(row: Mapping[str, Any]) -> JudgedDuel:
+    """The duel of a line. Raises ValueError."""
+    missing = [name for name in FIELDS if row.get(name) is None]
+    if missing:
+        raise ValueError(f"it lacks {', '.join(missing)}")
+    turn = row.get("turn")
+    if turn is not None and not isinstance(turn, int):
+        raise ValueError("turn is no number")
+    name = row.get("set")
+    return JudgedDuel(
+        models=(str(row["model_1"]), str(row["model_2"])),
+        question_id=str(row["question_id"]),
+        winners=(_read_winner(row, "g1_winner"), _read_winner(row, "g2_winner")),
+        set=None if name is None else str(name),
+        turn=turn,
+        lengths=_read_lengths(row.get("lengths")),
+        judge=_read_judge(row.get("judge")),
+        is_identical=row.get("identical") is True,
+    )
+
+
+def _read_winner(row: Mapping[str, Any], name: str) -> Winner | None:
+    value = row[name]
+    if value not in WINNERS:
+        raise ValueError(f"{name} is {value!r}, none of {', '.join(WINNERS)}")
+    return WINNERS[value]
+
+
+def _read_lengths(value: Any) -> tuple[int, int] | None:
+    """Both lengths; None where a file does not say."""
+    if value is None:
+        return None
+    is_pair = isinstance(value, list) and len(value) == 2
+    if not is_pair or not all(isinstance(length, int) for length in value):
+        raise ValueError("lengths is not two numbers")
+    return value[0], value[1]
+
+
+def _read_judge(value: Any) -> str:
+    """The judge's name; FastChat has a list of it and the name of its prompt."""
+    names = value if isinstance(value, list) else [value]
+    return str(names[0]) if names and names[0] is not None else ""
+
+
+def _refuse_repeated(duels: Sequence[JudgedDuel], path: Path) -> None:
+    """Raise `InputError` for two lines about the same thing: FastChat appends to its files."""
+    keys = set()
+    for duel in duels:
+        key = (duel.models, duel.set, duel.question_id, duel.turn)
+        if key in keys:
+            first, second = duel.models
+            raise InputError(
+                f"{path}: {describe_duel(duel)} of {first} and {second} is judged twice: "
+                "remove one of the two"
+            )
+        keys.add(key)

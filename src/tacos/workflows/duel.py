@@ -1,0 +1,346 @@
+"""`tacos duel`: which of two models answers better, by a judge that sees both orders.
+
+The pipeline `DUELS` runs in a temporary directory. Replies are in the ledger, so a command that was
+stopped goes on where it was, and judging the same answers again costs nothing.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tacos.config import Settings
+from tacos.counts import count_words
+from tacos.engines.local import LocalEngine
+from tacos.errors import IncompleteError, InputError
+from tacos.formats import writing
+from tacos.formats.answer_files import read_answers
+from tacos.formats.duel_files import read_duels, write_duels
+from tacos.llm.ledger.ledger import locate_ledger
+from tacos.methods.evaluating import duel_questions
+from tacos.methods.evaluating.duel_summary import (
+    DuelFigures,
+    DuelSummary,
+    JudgedDuel,
+    describe_duel,
+    summarise_duels,
+)
+from tacos.methods.evaluating.questions import AnsweredQuestion
+from tacos.pipeline.frame_table import FrameTable
+from tacos.pipeline.model_factory import (
+    list_endpoint_models,
+    open_evaluation_judge,
+    resolve_evaluation_judge,
+)
+from tacos.pipeline.plan import plan_steps
+from tacos.pipeline.run_loop import Progress, run_steps
+from tacos.pipeline.stages import DUELS
+from tacos.store.artifacts import Store
+from tacos.workflows import arguments, kept_files
+from tacos.workflows.evaluated_models import (
+    EvaluatedModel,
+    describe_answers,
+    name_different_templates,
+)
+from tacos.workflows.given_settings import (
+    GivenSettings,
+    list_setting_files,
+    resolve_settings,
+)
+from tacos.workflows.selection import GivenRun, load
+from tacos.workflows.silent_progress import choose_progress
+
+STAGE = "duel"
+N_SHOWN = 5
+"""Missing questions that an error names."""
+Pairs = list[tuple[AnsweredQuestion, AnsweredQuestion]]
+
+
+@dataclass(frozen=True)
+class Duels:
+    """Judged duels in figures."""
+
+    summaries: list[DuelSummary]
+    """One for each two models."""
+    duels: list[JudgedDuel]
+    models: tuple[EvaluatedModel, ...] = ()
+    """Both models' answers in figures; empty for a file of duels."""
+    warnings: tuple[str, ...] = ()
+    """What makes the comparison unfair, in sentences."""
+    circular: tuple[str, ...] = ()
+    """What the judge did in the making of the training data, in sentences; empty for nothing that
+    is known.
+    """
+    output: Path | None = None
+    """The file of verdicts, if one was written."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "duels": [_serialise_summary(summary) for summary in self.summaries],
+            "counts": self.counts,
+            "answers": [asdict(model) for model in self.models],
+            "warnings": list(self.warnings),
+            "circular": list(self.circular),
+            "output": None if self.output is None else str(self.output),
+        }
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """All duels, by what both orders say together."""
+        results = [summary.pooled.result for summary in self.summaries]
+        return {
+            "duels": len(self.duels),
+            "same in both orders": sum(result.same for result in results),
+            "one-sided ties": sum(result.one_sided_ties for result in results),
+            "flips": sum(result.outcomes["flip"] for result in results),
+            "missing": sum(result.n_missing for result in results),
+        }
+
+
+def duel(
+    first: str | Path,
+    second: str | Path,
+    settings: GivenSettings = None,
+    *,
+    selected_by: GivenRun | Sequence[GivenRun] = (),
+    output: str | Path | None = None,
+    allow_missing: bool = False,
+    ledger: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Duels:
+    """Have a judge compare two models' answers to the same questions, in both orders.
+
+    Args:
+        first: A file of answers, as `tacos answer` writes it.
+        second: The other model's.
+        settings: All settings, or nested ones over the preset robust; `duel.model` or `llm.model`
+            names the judge.
+        selected_by: The runs that chose what the models were trained on: a judge that took part in
+            one is circular.
+        output: A file to write the verdicts to (.jsonl, ...).
+        allow_missing: Whether figures may rest on fewer questions than were asked.
+        ledger: The file of paid replies; in the user's data folder by default.
+        progress: What is told of the progress.
+
+    Raises:
+        ConfigError: No judge is named.
+        IncompleteError: A question was not judged in both orders.
+        InputError: A file holds no answers, or the models did not answer the same questions.
+    """
+    watcher = choose_progress(progress)
+    ledger_file = arguments.to_optional_path("ledger", ledger)
+    files = (arguments.to_path("first", first), arguments.to_path("second", second))
+    target = arguments.to_optional_path("output", output)
+    chosen = resolve_settings(settings)
+    judge = resolve_evaluation_judge(chosen, chosen.duel.model)
+    if target is not None:
+        writing.check_rows_writable(target)
+        read = [*files, *list_setting_files(settings), locate_ledger(ledger_file)]
+        kept_files.check_files_kept([target], read)
+    pairs = _pair_files(*files)
+    verdicts, reasons = _ask_judge(pairs, chosen, ledger_file, watcher)
+    duels = duel_questions.collect_duels(pairs, verdicts)
+    # Written before anything is refused: what was judged is there to be read.
+    if target is not None:
+        write_duels(duels, verdicts, target)
+    if not allow_missing:
+        _require_all(duels, _suggest_remedy(reasons), reasons)
+    sides = tuple(zip(*pairs, strict=True))
+    models = tuple(describe_answers(side[0].model, side) for side in sides)
+    return Duels(
+        summaries=summarise_duels(duels),
+        duels=duels,
+        models=models,
+        warnings=tuple(_list_warnings(models, *sides)),
+        circular=tuple(_list_circles(judge, duels, arguments.list_items(selected_by))),
+        output=target,
+    )
+
+
+def recount_duels(
+    files: str | Path | Sequence[str | Path],
+    *,
+    allow_missing: bool = False,
+) -> Duels:
+    """Count duels that were judged before: files of `duel`, or of FastChat's pairwise judging.
+
+    Raises:
+        IncompleteError: An order has no readable winner, and `allow_missing` is not set.
+        InputError: A file holds no judged duels, or two files the same one.
+    """
+    duels: list[JudgedDuel] = []
+    for file in arguments.list_items(files):
+        duels += read_duels(arguments.to_path("files", file))
+    _refuse_repeated(duels)
+    if not allow_missing:
+        _require_all(duels, "have them judged anew")
+    return Duels(summarise_duels(duels), duels)
+
+
+def _pair_files(first: Path, second: Path) -> Pairs:
+    """The answers of two files to each question."""
+    answers = _name_model(read_answers(first), first)
+    others = _name_model(read_answers(second), second)
+    pairs = duel_questions.pair_answers(answers, others)
+    if answers[0].model != others[0].model:
+        return pairs
+    # Two trainings of one model, say: their files tell them apart.
+    return [
+        (replace(answer, model=str(first)), replace(other, model=str(second)))
+        for answer, other in pairs
+    ]
+
+
+def _name_model(answers: list[AnsweredQuestion], file: Path) -> list[AnsweredQuestion]:
+    """The answers of a file. Raises `InputError` unless they are one model's."""
+    names = list(dict.fromkeys(answer.model for answer in answers))
+    if len(names) == 1:
+        return answers
+    if not names:
+        raise InputError(f"{file} holds no answers: give a file of `tacos answer`")
+    raise InputError(
+        f"{file} holds answers of {len(names)} models ({', '.join(names[:N_SHOWN])}): "
+        "give a file for each of them"
+    )
+
+
+def _ask_judge(
+    pairs: Pairs,
+    settings: Settings,
+    ledger: Path | None,
+    progress: Progress,
+) -> tuple[pl.DataFrame, dict[str, int]]:
+    """A table `DUEL_VERDICTS`, and how often what was wrong with a reply."""
+    start = {"answer_pairs": FrameTable(duel_questions.tabulate_pairs(pairs))}
+    with (
+        tempfile.TemporaryDirectory(prefix="tacos-") as folder,
+        closing(LocalEngine(1)) as engine,
+        open_evaluation_judge(settings, STAGE, settings.duel.model, ledger) as models,
+    ):
+        store = Store(Path(folder))
+        with store.lock():
+            outcome = run_steps(
+                plan_steps(settings, DUELS),
+                start,
+                settings,
+                store,
+                engine,
+                models,
+                progress,
+            )
+        artifact = outcome.artifacts["duel_verdicts"]
+        return artifact.scan().collect(), artifact.manifest["rejects"]
+
+
+def _require_all(
+    duels: Sequence[JudgedDuel],
+    remedy: str,
+    reasons: Mapping[str, int] | None = None,
+) -> None:
+    """Raise `IncompleteError` if an order of a duel has no winner that can be read."""
+    missing = [describe_duel(duel) for duel in duels if duel.is_missing]
+    if not missing:
+        return
+    n_more = len(missing) - N_SHOWN
+    more = f"; and {n_more:,} more" if n_more > 0 else ""
+    names = "; ".join(missing[:N_SHOWN]) + more
+    counts = [f"{count:,} x {reason}" for reason, count in (reasons or {}).items()]
+    why = f", since {'; '.join(counts[:N_SHOWN])}" if counts else ""
+    raise IncompleteError(
+        f"{len(missing):,} of {count_words(len(duels), 'duel')} without a readable verdict in "
+        f"both orders ({names}){why}: {remedy}, or count the others with --allow-missing"
+    )
+
+
+def _suggest_remedy(reasons: Mapping[str, int]) -> str:
+    """What to do about replies that could not be read, for these reasons."""
+    # A refusal is an answer: the ledger keeps it, and no further command asks again.
+    if any(reason.startswith("refused") for reason in reasons):
+        return "use a judge that does not refuse them (--judge)"
+    return "run the same command again, which asks only these anew"
+
+
+def _refuse_repeated(duels: Sequence[JudgedDuel]) -> None:
+    """Raise `InputError` if two files hold the same duel."""
+    keys = set()
+    for duel in duels:
+        key = (duel.models, duel.set, duel.question_id, duel.turn)
+        if key in keys:
+            first, second = duel.models
+            raise InputError(
+                f"{describe_duel(duel)} of {first} and {second} is judged in two files: "
+                "give one of them"
+            )
+        keys.add(key)
+
+
+def _list_warnings(
+    models: Sequence[EvaluatedModel],
+    answers: Sequence[AnsweredQuestion],
+    others: Sequence[AnsweredQuestion],
+) -> list[str]:
+    """What makes a comparison unfair."""
+    warnings = []
+    templates = name_different_templates(models)
+    if templates:
+        warnings.append(templates)
+    n_different = 0
+    for answer, other in zip(answers, others, strict=True):
+        n_different += answer.generation != other.generation
+    if n_different:
+        warnings.append(
+            f"{count_words(n_different, 'question')} were answered under different settings "
+            "(temperature, seed or limit of tokens; see generation in the files)"
+        )
+    return warnings
+
+
+def _list_circles(
+    judge: str,
+    duels: Sequence[JudgedDuel],
+    runs: Sequence[GivenRun],
+) -> list[str]:
+    """What the judge had to do with the answers, or with the runs that chose the training data."""
+    # A server may say more exactly which model answered.
+    served = {name for duel in duels for name in duel.judge.split(", ")}
+    names = {judge, *served}
+    circles = [
+        f"{name} judges answers that it gave itself"
+        for name in sorted(names.intersection(duels[0].models))
+    ]
+    for run in runs:
+        done = load(run)
+        for stage, models in list_endpoint_models(done.settings).items():
+            circles += [
+                f"{name} judges these answers, and was the model of stage {stage} of {done.run}: "
+                "it may favour what it has chosen itself"
+                for name in sorted(names.intersection(models))
+            ]
+    return circles
+
+
+def _serialise_summary(summary: DuelSummary) -> dict[str, Any]:
+    """For JSON."""
+    return {
+        "models": list(summary.models),
+        "judges": list(summary.judges),
+        "verdict": summary.verdict,
+        "all": _serialise_figures(summary.pooled),
+        "sets": {
+            name: _serialise_figures(figures) for name, figures in summary.sets.items()
+        },
+        "missing": list(summary.missing),
+    }
+
+
+def _serialise_figures(figures: DuelFigures) -> dict[str, Any]:
+    """For JSON."""
+    plain = asdict(figures)
+    return {**plain.pop("result"), "n": figures.result.n, **plain}
