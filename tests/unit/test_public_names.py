@@ -64,6 +64,8 @@ def call(name: str, folder: Path, /, **given: Any) -> Any:
     defaults = {
         "data": ROWS,
         "pairs": ROWS,
+        "first": folder / "first.jsonl",
+        "second": folder / "second.jsonl",
         "file": folder / "file",
         "replies": folder / "replies.jsonl",
         "output": folder / "output.csv",

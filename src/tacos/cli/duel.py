@@ -161,8 +161,8 @@ def _check_files(files: list[Path] | None) -> tuple[Path, Path]:
     """Both files. Raises `ConfigError` unless there are two."""
     if files is None or len(files) != 2:
         raise ConfigError(
-            "give two files of answers (tacos duel A.jsonl B.jsonl --judge MODEL), or verdicts that "
-            "are there (--judgments FILE)"
+            "give two files of answers (tacos duel A.jsonl B.jsonl --judge MODEL), or verdicts "
+            "that are there (--judgments FILE)"
         )
     return files[0], files[1]
 
