@@ -19,6 +19,7 @@ from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.config import Settings
 from tacos.counts import count_words
 from tacos.errors import ConfigError
+from tacos.llm.ledger.location import list_ledger_files
 from tacos.methods.evaluating.clustered_means import MeanEstimate
 from tacos.methods.evaluating.duel_summary import DuelFigures, DuelSummary
 from tacos.methods.evaluating.duels import OUTCOMES
@@ -122,8 +123,10 @@ def duel(  # noqa: PLR0913 - the options of the command
             "robust", settings, sets, EndpointOptions(llm, judge, budget)
         )
         if output is not None:
-            read = option_settings.list_files_read(settings, sets, None, ledger)
-            kept_files.check_files_kept([output, figure], [first, second, *read])
+            read = [first, second, *option_settings.list_files_read(settings, sets)]
+            kept_files.check_files_kept(
+                [output, figure], [*read, *list_ledger_files(ledger)]
+            )
 
         def judge_answers(settings: Settings) -> Duels:
             with progress.show_progress(show=not as_json) as bars:

@@ -22,7 +22,7 @@ from tacos.errors import IncompleteError, InputError
 from tacos.formats import writing
 from tacos.formats.answer_files import read_answers
 from tacos.formats.duel_files import read_duels, write_duels
-from tacos.llm.ledger.ledger import locate_ledger
+from tacos.llm.ledger.location import LedgerLocation, list_ledger_files
 from tacos.methods.evaluating import duel_questions
 from tacos.methods.evaluating.duel_summary import (
     DuelFigures,
@@ -126,7 +126,8 @@ def duel(
             one is circular.
         output: A file to write the verdicts to (.jsonl, ...).
         allow_missing: Whether figures may rest on fewer questions than were asked.
-        ledger: The file of paid replies; in the user's data folder by default.
+        ledger: The file of paid replies, or the address of a PostgreSQL database that holds them;
+            in the user's data folder by default.
         progress: What is told of the progress.
 
     Raises:
@@ -135,17 +136,17 @@ def duel(
         InputError: A file holds no answers, or the models did not answer the same questions.
     """
     watcher = choose_progress(progress)
-    ledger_file = arguments.to_optional_path("ledger", ledger)
+    location = arguments.to_ledger_location(ledger)
     files = (arguments.to_path("first", first), arguments.to_path("second", second))
     target = arguments.to_optional_path("output", output)
     chosen = resolve_settings(settings)
     judge = resolve_evaluation_judge(chosen, chosen.duel.model)
     if target is not None:
         writing.check_rows_writable(target)
-        read = [*files, *list_setting_files(settings), locate_ledger(ledger_file)]
-        kept_files.check_files_kept([target], read)
+        read = [*files, *list_setting_files(settings)]
+        kept_files.check_files_kept([target], [*read, *list_ledger_files(location)])
     pairs = _pair_files(*files)
-    verdicts, reasons = _ask_judge(pairs, chosen, ledger_file, watcher)
+    verdicts, reasons = _ask_judge(pairs, chosen, location, watcher)
     duels = duel_questions.collect_duels(pairs, verdicts)
     # Written before anything is refused: what was judged is there to be read.
     if target is not None:
@@ -214,7 +215,7 @@ def _name_model(answers: list[AnsweredQuestion], file: Path) -> list[AnsweredQue
 def _ask_judge(
     pairs: Pairs,
     settings: Settings,
-    ledger: Path | None,
+    ledger: LedgerLocation | None,
     progress: Progress,
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """A table `DUEL_VERDICTS`, and how often what was wrong with a reply."""
