@@ -44,6 +44,10 @@ if TYPE_CHECKING:
     from tacos.workflows.ledger import import_ledger as import_ledger
     from tacos.workflows.ledger import ledger as ledger
     from tacos.workflows.ledger import remove_from_ledger as remove_from_ledger
+    from tacos.workflows.mt_bench import count_judgments as count_judgments
+    from tacos.workflows.mt_bench import forecast_mt_bench as forecast_mt_bench
+    from tacos.workflows.mt_bench import mt_bench as mt_bench
+    from tacos.workflows.mt_bench_result import MtBenchEvaluation as MtBenchEvaluation
     from tacos.workflows.quote import Quote as Quote
     from tacos.workflows.quote import quote as quote
     from tacos.workflows.refine import Refinement as Refinement
@@ -90,6 +94,8 @@ _NAMES_OF = {
         "import_ledger",
         "remove_from_ledger",
     ),
+    "workflows.mt_bench": ("mt_bench", "forecast_mt_bench", "count_judgments"),
+    "workflows.mt_bench_result": ("MtBenchEvaluation",),
     "workflows.quote": ("quote", "Quote"),
     "workflows.refine": ("refine", "Refinement"),
     "workflows.report": ("write_report",),

@@ -120,6 +120,19 @@ def answer(messages: list[dict[str, str]]) -> dict[str, Any]:
     return tags(given.get("instruction", ""))
 
 
+def answer_in_text(messages: list[dict[str, str]]) -> str | None:
+    """The right answer to a question that wants a plain text; None for other questions."""
+    given = fields(messages)
+    rules = messages[0]["content"]
+    if "[[5]]" in rules:
+        grade = 1 + number(given["question"], given["answer"]) % 10
+        return f"Some of it is good, some is not.\n\nRating: [[{grade}]]"
+    if "output_a" in given:
+        is_first = number(given["output_a"]) > number(given["output_b"])
+        return "A" if is_first else "B"
+    return None
+
+
 def match(line: str) -> dict[str, Any]:
     """How the two tags of a numbered line are related."""
     place, pair = line.split(". ", 1)

@@ -24,7 +24,7 @@ from typing import Any
 
 from aiohttp import web
 
-from .answering import answer, number, vector
+from .answering import answer, answer_in_text, number, vector
 from .batching import BatchApi, BatchBehaviour
 
 TRANSPORT = (
@@ -354,10 +354,13 @@ class FaultServer:
         """A chat completion with the right answer, spoilt by a fault of the content."""
         question = json.dumps(body["messages"], sort_keys=True)
         self.answered[question] += 1
-        text = json.dumps(answer(body["messages"]))
-        text = (
-            spoil_items(text, fault) if fault in (*ITEMS, LAZY) else spoil(text, fault)
-        )
+        plain = answer_in_text(body["messages"])
+        if plain is not None:
+            text = spoil_plain_text(plain, fault)
+        else:
+            text = json.dumps(answer(body["messages"]))
+            is_item = fault in (*ITEMS, LAZY)
+            text = spoil_items(text, fault) if is_item else spoil(text, fault)
         message: dict[str, Any] = {"role": "assistant", "content": text}
         if fault == "refusal":
             message = {
@@ -506,6 +509,19 @@ def spoil(text: str, fault: str) -> str:
         "single-quotes": str(json.loads(text)),
         "think": '<think>It may be {"tags": []} or {"score_a": 5}.</think>' + text,
     }[fault]
+
+
+def spoil_plain_text(text: str, fault: str) -> str:
+    """A plain text with a fault of the content."""
+    if fault in ("empty", "refusal"):
+        return ""
+    if fault in ("invalid-json", "wrong-schema", "length"):
+        return "Some of it is good, some is not."
+    if fault == "contradiction":
+        return f"{text} No: [[100]]"
+    if fault == "think":
+        return f"<think>It may be [[2]], or A.</think>{text}"
+    return text
 
 
 def encoded(row: list[float | None]) -> str:

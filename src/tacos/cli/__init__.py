@@ -26,6 +26,7 @@ from tacos.cli import (
     export,
     inspect,
     ledger,
+    mt_bench,
     quote,
     refine,
     report,
@@ -101,6 +102,10 @@ Train on the selected rows with TRL, LLaMA-Factory or Axolotl:
   tacos export selected.jsonl.run --for trl -o train/
 
 \b
+How good are the answers of a trained model?
+  tacos mt-bench answers.jsonl --questions question.jsonl --references gpt-4.jsonl --judge MODEL
+
+\b
 Are the tags right? Does the judge agree with your labels? Can the selected rows be improved?
   tacos check-tags selected.jsonl.run --model MODEL
   tacos calibrate pairs.jsonl --model MODEL
@@ -129,6 +134,7 @@ app.command("analyse")(analyse.analyse)
 app.command("check-tags")(check_tags.check_tags)
 app.command("annotate")(annotate.annotate)
 app.command("duel")(duel.duel)
+app.command("mt-bench")(mt_bench.mt_bench)
 app.command("tags")(tags.tags)
 app.command("ui")(ui.ui)
 app.command("settings")(settings.settings)

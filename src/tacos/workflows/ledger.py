@@ -20,6 +20,7 @@ from tacos.llm.ledger.removal import FoundReply, ReplyFilter
 from tacos.llm.ledger.schema import DailySpend, LedgerEntry, LedgerSize
 from tacos.llm.offline import exchange_files
 from tacos.llm.transport.endpoint_names import NOT_NOTED
+from tacos.methods.evaluating import answer_grades
 from tacos.methods.judging import comparisons, refinement
 from tacos.methods.tags import open_tags, tag_checks
 from tacos.workflows import arguments, kept_files
@@ -43,6 +44,10 @@ ANSWER_SCHEMAS: tuple[dict[str, Any], ...] = (
     SEVERAL_ANSWERS,
 )
 """What the answers to the questions of tacos look like."""
+TEXT_SCHEMAS: dict[str, dict[str, Any]] = {
+    answer_grades.TASK: answer_grades.SCHEMA,
+}
+"""Task -> what the answers look like that are plain texts."""
 
 
 @dataclass(frozen=True)
@@ -247,6 +252,8 @@ def holds_answer(entry: LedgerEntry) -> bool:
     """Whether a reply answers any kind of question that tacos asks."""
     if entry.task == EMBEDDING:
         return True  # only valid vectors are kept
+    if entry.task in TEXT_SCHEMAS:
+        return lookup.holds_answer(entry, [TEXT_SCHEMAS[entry.task]])
     # The ledger does not keep the question, so it is not known which of them was asked for.
     return lookup.holds_answer(entry, ANSWER_SCHEMAS)
 

@@ -270,6 +270,19 @@ Model = Annotated[
         "otherwise from OpenAI"
     ),
 ]
+Judge = Annotated[
+    str | None,
+    typer.Option("--judge", help="the language model that judges the answers"),
+]
+JudgeUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--llm",
+        help="the judge's server, an OpenAI-compatible endpoint (http://localhost:8000/v1) "
+        "[default: OPENAI_BASE_URL if set, otherwise OpenAI]",
+        show_default=False,
+    ),
+]
 Budget = Annotated[
     str | None,
     typer.Option(help="a hard cap for this command: 5usd, 2Mtokens or 1000requests"),
