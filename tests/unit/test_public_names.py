@@ -73,6 +73,9 @@ def call(name: str, folder: Path, /, **given: Any) -> Any:
         "row": "data:1",
         "other": folder / "other.run",
         "ledger": folder / "ledger.sqlite",
+        "answers": folder / "answers.jsonl",
+        "questions": folder / "questions.jsonl",
+        "references": "none",
     }
     arguments = {**defaults, **given}
     accepted = list_arguments(name)

@@ -94,8 +94,8 @@ def mt_bench(
     watcher = choose_progress(progress)
     location = arguments.to_ledger_location(ledger)
     target = arguments.to_optional_path("output", output)
-    given = _read_input(answers, questions, references)
     chosen = resolve_settings(settings)
+    given = _read_input(answers, questions, references)
     if target is not None:
         read = [
             *_list_files(answers, questions, references),
@@ -142,14 +142,15 @@ def forecast_mt_bench(
     ledger: str | Path | None = None,
 ) -> QuestionForecast:
     """What `mt_bench` would ask and cost at most; nothing is sent. Raises as that does."""
-    given = _read_input(answers, questions, references)
+    location = arguments.to_ledger_location(ledger)
     chosen = resolve_settings(settings)
+    given = _read_input(answers, questions, references)
     return forecast_questions(
         find_stage(STAGE),
         {"graded_turns": FrameTable(given.turns)},
         chosen,
         chosen.mt_bench.model,
-        arguments.to_ledger_location(ledger),
+        location,
     )
 
 
