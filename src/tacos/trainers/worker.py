@@ -7,7 +7,7 @@ line of JSON about itself, then reads lines of JSON and writes one for each:
 
     {"task": "answer", "items": [{"messages": [...], "max_tokens": 512, "temperature": 0.7,
                                   "seed": 1}, ...]}
-    {"task": "score",  "items": [{"messages": [..., {"role": "assistant", ...}], "max_length": 1024}]}
+    {"task": "score", "items": [{"messages": [...], "max_length": 1024}, ...]}
 
 and in return
 
@@ -67,10 +67,11 @@ def main(model: str, template: str, dtype: str = "auto") -> None:
     for line in sys.stdin:
         job = json.loads(line)
         try:
-            reply = {"results": tasks[job["task"]](job["items"])}
+            results = tasks[job["task"]](job["items"])
         except (RuntimeError, ValueError, WorkerError) as error:
-            reply = {"error": describe_error(error)}
-        send(replies, reply)
+            send(replies, {"error": describe_error(error)})
+        else:
+            send(replies, {"results": results})
 
 
 def load_reader(model: str, template: str, dtype: str) -> "Reader":
@@ -158,7 +159,7 @@ class Reader:
             )
         return list(ids)
 
-    @torch.inference_mode()
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
     def _answer_batch(
         self, prompts: Sequence[list[int]], items: Sequence[Item]
     ) -> list[Item]:
@@ -278,7 +279,7 @@ class Reader:
             )
         return ids[: min(end, limit)], (max(start, 1), min(end, limit)), is_cut
 
-    @torch.inference_mode()
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
     def _score_batch(
         self, rows: Sequence[tuple[list[int], tuple[int, int]]]
     ) -> list[float]:
