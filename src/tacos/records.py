@@ -149,7 +149,8 @@ class Reply:
     there is none.
 
     `raw` is the model's own text, `key` the ledger key of the reply ("" for embedded models).
-    `finish` is the reason to finish that a server gave ("length": it was cut off).
+    `finish` is the reason to finish that a server gave ("length": it was cut off), `n_tokens` how
+    long the answer is, where that is known.
     `alternatives` are the likeliest first tokens of the answer with their log-probabilities, where
     the request asked for them (`logprobs`) and the server gave them.
     `other_endpoint` is the URL of the endpoint that gave it, where another one is asked now, or
@@ -168,6 +169,7 @@ class Reply:
     """What was paid for: the replies to the question, unusable ones before this one included."""
     finish: str = ""
     alternatives: tuple[tuple[str, float], ...] = ()
+    n_tokens: int | None = None
 
 
 class AnswerWatch(Protocol):

@@ -11,7 +11,8 @@ line of JSON about itself, then reads lines of JSON and writes one for each:
 
 and in return
 
-    {"results": [{"text": "...", "finish": "stop" or "length", "n_tokens": 17}, ...]}
+    {"results": [{"text": "...", "finish": "stop" or "length", "n_tokens": 17},
+                 or {"failure": "..."}, ...]}
     {"results": [{"log_probability": -41.2, "n_tokens": 17, "is_cut": false}, ...]}
 
 or {"error": "..."}. What is scored is what training trains on: the last answer and the token that
@@ -136,9 +137,18 @@ class Reader:
         prompts = [self._encode_prompt(item) for item in items]
         size = BATCH_ANSWERS * (8 if self.is_on_gpu else 1)
         results: dict[int, Item] = {}
-        for places in cut_batches([len(prompt) for prompt in prompts], size):
-            batch = [items[place] for place in places]
-            answers = self._answer_batch([prompts[place] for place in places], batch)
+        fitting = []
+        for place, (prompt, item) in enumerate(zip(prompts, items, strict=True)):
+            if len(prompt) + item["max_tokens"] > self.max_length:
+                results[place] = {"failure": self._describe_excess(prompt, item)}
+            else:
+                fitting.append(place)
+        for batch in cut_batches([len(prompts[place]) for place in fitting], size):
+            places = [fitting[number] for number in batch]
+            answers = self._answer_batch(
+                [prompts[place] for place in places],
+                [items[place] for place in places],
+            )
             results.update(zip(places, answers, strict=True))
         return [results[place] for place in range(len(items))]
 
@@ -150,14 +160,14 @@ class Reader:
             tokenize=True,
             return_dict=False,
         )
-        room = self.max_length - item["max_tokens"]
-        if len(ids) > room:
-            raise WorkerError(
-                f"a question of {len(ids):,} tokens leaves no room for an answer of "
-                f"{item['max_tokens']:,} in the {self.max_length:,} of this model: "
-                "ask for shorter answers, or leave the question out"
-            )
         return list(ids)
+
+    def _describe_excess(self, prompt: list[int], item: Item) -> str:
+        """Why a question is too long to be answered."""
+        return (
+            f"the question ({len(prompt):,} tokens) and an answer ({item['max_tokens']:,}) do not "
+            f"fit into the {self.max_length:,} of this model"
+        )
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def _answer_batch(
@@ -272,12 +282,9 @@ class Reader:
             start -= 1
         limit = min(int(item["max_length"]), self.max_length)
         is_cut = end > limit
-        if start >= limit:
-            raise WorkerError(
-                f"a question of {start:,} tokens leaves nothing of its answer within "
-                f"{limit:,}: raise max_length, or leave the question out"
-            )
-        return ids[: min(end, limit)], (max(start, 1), min(end, limit)), is_cut
+        end = min(end, limit)
+        # A question that fills the whole length leaves no token of its answer.
+        return ids[:end], (min(start, end), end), is_cut
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def _score_batch(
