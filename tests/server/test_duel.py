@@ -1,6 +1,9 @@
 """`tacos duel` against a real server, healthy or not."""
 
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -276,6 +279,32 @@ def test_a_judge_that_selected_is_marked_circular(
     select.run_selection(rows, other, select.OutputTargets(run=embedded), ledger=ledger)
     found = tacos.duel(*files, settings(server), selected_by=embedded, ledger=ledger)
     assert found.circular == ()
+
+
+def test_a_killed_duel_goes_on_where_it_was_and_pays_nothing_twice(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger.sqlite"
+    output = tmp_path / "verdicts.jsonl"
+    with FaultServer(Behaviour(latency=0.05)) as server:
+        options = [
+            *("--llm", server.url, "--judge", "tiny-1", "--ledger", str(ledger)),
+            *("--set", "llm.concurrency=4", "-o", str(output)),
+        ]
+        command = [sys.executable, "-m", "tacos", "duel", *map(str, files), *options]
+        for n_before_kill in (20, 60):
+            process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+            while server.answered.total() < n_before_kill and process.poll() is None:
+                time.sleep(0.02)
+            assert process.poll() is None, "it ended before it was killed"
+            process.kill()
+            process.wait()
+            assert not output.exists()
+        subprocess.run(command, check=True, capture_output=True)
+        # All but what was on its way when it was killed, or waited for its write, is kept.
+        assert 108 <= server.answered.total() <= 108 + 2 * 8
+        calm = tacos.duel(*files, settings(server), ledger=tmp_path / "other.sqlite")
+    assert tacos.recount_duels(output).summaries == calm.summaries
 
 
 def test_a_model_that_judges_itself_is_marked(

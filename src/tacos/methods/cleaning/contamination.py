@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -110,6 +110,10 @@ class PromptIndex:
             [_weigh(n_rows_with.get(word, 0), n_rows) for word in prompt.words]
             for prompt in self._prompts
         ]
+        self._fewest = [
+            _count_fewest_runs(prompt.words, weights)
+            for prompt, weights in zip(self._prompts, self._weights, strict=True)
+        ]
         self._numbers: defaultdict[Words, set[int]] = defaultdict(set)
         for number, prompt in enumerate(self._prompts):
             for run in _list_runs(prompt.words):
@@ -119,12 +123,17 @@ class PromptIndex:
         """The prompt that a text contains, the most covered one; None if it contains none."""
         words = split_words(text)
         runs = set(_list_runs(words)) & self._numbers.keys()
-        candidates = {number for run in runs for number in self._numbers[run]}
-        found = [
-            contamination
-            for number in sorted(candidates)
-            if (contamination := self._compare(number, runs, text))
-        ]
+        n_shared: Counter[int] = Counter()
+        for run in runs:
+            n_shared.update(self._numbers[run])
+        found = []
+        for number in sorted(n_shared):
+            # Most prompts share a common run or two, which cannot be enough.
+            if n_shared[number] < self._fewest[number]:
+                continue
+            contamination = self._compare(number, runs, text)
+            if contamination is not None:
+                found.append(contamination)
         return max(found, key=_read_coverage, default=None)
 
     def _compare(
@@ -150,6 +159,19 @@ class PromptIndex:
 def _list_runs(words: Words) -> list[Words]:
     """All runs of `RUN` words."""
     return [words[first : first + RUN] for first in range(len(words) - RUN + 1)]
+
+
+def _count_fewest_runs(words: Words, weights: Sequence[float]) -> int:
+    """The fewest different runs that can cover as much of a prompt as is needed."""
+    repeats = max(Counter(_list_runs(words)).values())
+    needed = COVERED * sum(weights)
+    covered = 0.0
+    # At best a run covers the heaviest words, wherever it stands.
+    for n_words, weight in enumerate(sorted(weights, reverse=True), 1):
+        covered += weight
+        if covered >= needed:
+            return math.ceil(n_words / (RUN * repeats))
+    return 1
 
 
 def _has_line(text: str, words: Words) -> bool:
