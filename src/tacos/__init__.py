@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tacos.workflows.distill import distill as distill
     from tacos.workflows.duel import Duels as Duels
     from tacos.workflows.duel import duel as duel
+    from tacos.workflows.duel import forecast_duel as forecast_duel
     from tacos.workflows.duel import recount_duels as recount_duels
     from tacos.workflows.explain import explain as explain
     from tacos.workflows.export import Export as Export
@@ -84,7 +85,7 @@ _NAMES_OF = {
     "workflows.compare": ("compare", "Comparison"),
     "workflows.curve": ("curve", "SizeCurve"),
     "workflows.distill": ("distill", "Distillation"),
-    "workflows.duel": ("duel", "recount_duels", "Duels"),
+    "workflows.duel": ("duel", "forecast_duel", "recount_duels", "Duels"),
     "workflows.explain": ("explain",),
     "workflows.export": ("export", "Export"),
     "workflows.inspect": ("inspect", "Inspection"),

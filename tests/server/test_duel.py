@@ -380,6 +380,28 @@ def test_the_command_prints_draws_and_gives_json(
     assert values["counts"]["missing"] == 0
 
 
+def test_a_dry_run_says_what_would_be_asked_and_asks_nothing(
+    server: FaultServer, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    common = (
+        "--llm",
+        server.url,
+        "--judge",
+        "tiny-1",
+        "--ledger",
+        tmp_path / "l.sqlite",
+    )
+    prices = ("--set", "llm.price_in=1", "--set", "llm.price_out=2")
+    said = run_command("duel", *files, *common, *prices, "--dry-run", "--json")
+    forecast = json.loads(said.output)
+    # Identical answers need no judge.
+    assert (forecast["n_requests"], forecast["n_open"]) == (108, 108)
+    assert server.asked.total() == 0
+    assert run_command("duel", *files, *common).exit_code == 0
+    later = run_command("duel", *files, *common, *prices, "--dry-run", "--json")
+    assert json.loads(later.output)["n_open"] == 0
+
+
 def test_wrong_commands_end_in_one_line(
     files: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -388,7 +410,7 @@ def test_wrong_commands_end_in_one_line(
         ((ours,), "give two files"),
         ((ours, theirs, ours), "give two files"),
         ((ours, theirs), "no judge given"),
-        ((ours, theirs, "--judgments", ours), "leave out A, B"),
+        ((ours, theirs, "--judgments", ours), "leave out files of answers"),
         (("--judgments", ours), "is no judged duel"),
         ((ours, theirs, "--judge", "m", "-o", ours), "is one of the inputs"),
         ((ours, theirs, "--judge", "m", "--figure", "bars.gif"), ".svg or .png"),

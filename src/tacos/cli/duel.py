@@ -10,6 +10,7 @@ import typer
 from tacos.cli.shared import (
     consent,
     console,
+    evaluation_lines,
     figures,
     option_settings,
     options,
@@ -44,9 +45,6 @@ Judgments = Annotated[
         "or of FastChat's pairwise judging; repeatable",
     ),
 ]
-Judge = Annotated[
-    str | None, typer.Option("--judge", help="the language model that judges")
-]
 SelectedBy = Annotated[
     list[Path] | None,
     typer.Option(
@@ -80,8 +78,8 @@ N_SHOWN = 5
 def duel(  # noqa: PLR0913 - the options of the command
     files: Files = None,
     judgments: Judgments = None,
-    llm: options.Url = None,
-    judge: Judge = None,
+    judge: options.Judge = None,
+    llm: options.JudgeUrl = None,
     selected_by: SelectedBy = None,
     output: Verdicts = None,
     figure: Bars = None,
@@ -91,6 +89,7 @@ def duel(  # noqa: PLR0913 - the options of the command
     budget: options.Budget = None,
     ledger: options.Ledger = None,
     yes: options.Yes = False,
+    dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Which of two models answers better? A judge compares their answers in both orders.
@@ -112,52 +111,64 @@ def duel(  # noqa: PLR0913 - the options of the command
     if figure is not None:
         figures.check_figure_path(figure)
     if judgments:
-        if files or output is not None:
-            raise ConfigError(
-                "--judgments counts verdicts that are there: leave out A, B and --output"
-            )
+        _refuse_with_judgments(files, judge, output, selected_by)
         duels = workflow.recount_duels(judgments, allow_missing=allow_missing)
-    else:
-        first, second = _check_files(files)
-        chosen = option_settings.build_settings(
-            "robust", settings, sets, EndpointOptions(llm, judge, budget)
-        )
-        if output is not None:
-            read = [first, second, *option_settings.list_files_read(settings, sets)]
-            kept_files.check_files_kept(
-                [output, figure], [*read, *list_ledger_files(ledger)]
+        _show_duels(duels, figure, as_json=as_json, is_known=True)
+        return
+    first, second = _check_files(files)
+    chosen = option_settings.build_settings(
+        "robust", settings, sets, EndpointOptions(llm, judge, budget)
+    )
+    read = [first, second, *option_settings.list_files_read(settings, sets)]
+    kept_files.check_files_kept([output, figure], [*read, *list_ledger_files(ledger)])
+    model = resolve_evaluation_judge(chosen, chosen.duel.model)
+    if dry_run:
+        forecast = workflow.forecast_duel(first, second, chosen, ledger=ledger)
+        evaluation_lines.print_forecast(forecast, as_json=as_json)
+        return
+
+    def judge_answers(settings: Settings) -> Duels:
+        with progress.show_progress(show=not as_json) as bars:
+            return workflow.duel(
+                first,
+                second,
+                settings,
+                selected_by=selected_by or (),
+                output=output,
+                allow_missing=allow_missing,
+                ledger=ledger,
+                progress=bars,
             )
 
-        def judge_answers(settings: Settings) -> Duels:
-            with progress.show_progress(show=not as_json) as bars:
-                return workflow.duel(
-                    first,
-                    second,
-                    settings,
-                    selected_by=selected_by or (),
-                    output=output,
-                    allow_missing=allow_missing,
-                    ledger=ledger,
-                    progress=bars,
-                )
+    duels = consent.run_with_consent(
+        judge_answers,
+        chosen,
+        None,
+        yes=yes,
+        models={workflow.STAGE: (model,)},
+        ledger=ledger,
+    )
+    _show_duels(duels, figure, as_json=as_json, is_known=bool(selected_by))
 
-        name = resolve_evaluation_judge(chosen, chosen.duel.model)
-        duels = consent.run_with_consent(
-            judge_answers,
-            chosen,
-            None,
-            yes=yes,
-            models={workflow.STAGE: (name,)},
-            ledger=ledger,
-        )
-    if figure is not None:
-        _draw_bars(duels, figure)
-    if as_json:
-        console.print_json(duels.as_dict())
-        return
-    _print_duels(duels, is_known=bool(judgments or selected_by))
-    if figure is not None:
-        console.print_line(f"figure: {figure}")
+
+def _refuse_with_judgments(
+    files: list[Path] | None,
+    judge: str | None,
+    output: Path | None,
+    selected_by: list[Path] | None,
+) -> None:
+    """Raise `ConfigError` for what has no meaning where verdicts exist already."""
+    given = {
+        "files of answers": files,
+        "--judge": judge,
+        "--output": output,
+        "--selected-by": selected_by,
+    }
+    for name, value in given.items():
+        if value:
+            raise ConfigError(
+                f"--judgments counts verdicts that exist already: leave out {name}"
+            )
 
 
 def _check_files(files: list[Path] | None) -> tuple[Path, Path]:
@@ -170,11 +181,20 @@ def _check_files(files: list[Path] | None) -> tuple[Path, Path]:
     return files[0], files[1]
 
 
-def _draw_bars(duels: Duels, figure: Path) -> None:
-    """Write the figure."""
-    from tacos.report import duel_charts  # altair takes half a second to import
+def _show_duels(
+    duels: Duels, figure: Path | None, *, as_json: bool, is_known: bool
+) -> None:
+    """Print the result, and draw it; `is_known` says whether what the judge selected is known."""
+    if figure is not None:
+        from tacos.report import duel_charts  # altair takes half a second to import
 
-    figures.write_figure(duel_charts.chart_duels(duels.summaries), figure)
+        figures.write_figure(duel_charts.chart_duels(duels.summaries), figure)
+    if as_json:
+        console.print_json(duels.as_dict())
+        return
+    _print_duels(duels, is_known=is_known)
+    if figure is not None:
+        console.print_line(f"figure: {figure}")
 
 
 def _print_duels(duels: Duels, *, is_known: bool) -> None:
@@ -187,8 +207,9 @@ def _print_duels(duels: Duels, *, is_known: bool) -> None:
     console.print_text(f"both orders of all: {', '.join(counts)}")
     for model in duels.models:
         length = f"{model.mean_length:,.0f} characters an answer"
-        faults = f"; {_list_names(model.faults)}" if model.faults else ""
-        console.print_text(f"{model.label}: {length}{faults}")
+        console.print_text(f"{model.label}: {length}")
+        if model.faults:
+            console.print_text(evaluation_lines.describe_faults(model, N_SHOWN))
     for warning in duels.warnings:
         console.print_text(f"warning: {warning}")
     if not is_known:

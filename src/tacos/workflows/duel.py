@@ -40,7 +40,7 @@ from tacos.pipeline.model_factory import (
 )
 from tacos.pipeline.plan import plan_steps
 from tacos.pipeline.run_loop import Progress, run_steps
-from tacos.pipeline.stages import DUELS
+from tacos.pipeline.stages import DUELS, find_stage
 from tacos.store.artifacts import Store
 from tacos.workflows import arguments, kept_files
 from tacos.workflows.evaluated_models import (
@@ -48,6 +48,7 @@ from tacos.workflows.evaluated_models import (
     describe_answers,
     name_different_templates,
 )
+from tacos.workflows.evaluation_forecast import QuestionForecast, forecast_questions
 from tacos.workflows.given_settings import (
     GivenSettings,
     list_setting_files,
@@ -162,6 +163,27 @@ def duel(
         warnings=tuple(_list_warnings(models, *sides)),
         circular=tuple(_list_circles(judge, duels, arguments.list_items(selected_by))),
         output=target,
+    )
+
+
+def forecast_duel(
+    first: str | Path,
+    second: str | Path,
+    settings: GivenSettings = None,
+    *,
+    ledger: str | Path | None = None,
+) -> QuestionForecast:
+    """What `duel` would ask and cost at most; nothing is sent. Raises as that does."""
+    location = arguments.to_ledger_location(ledger)
+    files = (arguments.to_path("first", first), arguments.to_path("second", second))
+    chosen = resolve_settings(settings)
+    pairs = _pair_files(*files)
+    return forecast_questions(
+        find_stage(STAGE),
+        {"answer_pairs": FrameTable(duel_questions.tabulate_pairs(pairs))},
+        chosen,
+        chosen.duel.model,
+        location,
     )
 
 

@@ -80,6 +80,9 @@ def _render_requests(
     requests = []
     for batch in stage.questions(tables, settings):
         for row in batch.iter_rows(named=True):
+            # What has an answer already is not asked.
+            if stage.given(row) is not None:
+                continue
             request = stage.ask(row, template, digest, section)
             requests.append(render_request(request, model, settings.llm.body))
     return requests
