@@ -28,6 +28,7 @@ from tacos.pipeline.model_factory import resolve_evaluation_judge
 from tacos.workflows import duel as workflow
 from tacos.workflows import kept_files
 from tacos.workflows.duel import Duels
+from tacos.workflows.duel_judging import STAGE
 
 Files = Annotated[
     list[Path] | None,
@@ -145,7 +146,7 @@ def duel(  # noqa: PLR0913 - the options of the command
         chosen,
         None,
         yes=yes,
-        models={workflow.STAGE: (model,)},
+        models={STAGE: (model,)},
         ledger=ledger,
     )
     _show_duels(duels, figure, as_json=as_json, is_known=bool(selected_by))

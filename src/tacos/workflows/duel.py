@@ -6,23 +6,17 @@ stopped goes on where it was, and judging the same answers again costs nothing.
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
-from tacos.config import Settings
 from tacos.counts import count_words
-from tacos.engines.local import LocalEngine
-from tacos.errors import IncompleteError, InputError
+from tacos.errors import InputError
 from tacos.formats import writing
 from tacos.formats.answer_files import read_answers
 from tacos.formats.duel_files import read_duels, write_duels
-from tacos.llm.ledger.location import LedgerLocation, list_ledger_files
+from tacos.llm.ledger.location import list_ledger_files
 from tacos.methods.evaluating import duel_questions
 from tacos.methods.evaluating.duel_summary import (
     DuelFigures,
@@ -34,15 +28,18 @@ from tacos.methods.evaluating.duel_summary import (
 from tacos.methods.evaluating.questions import AnsweredQuestion
 from tacos.pipeline.frame_table import FrameTable
 from tacos.pipeline.model_factory import (
-    list_endpoint_models,
-    open_evaluation_judge,
     resolve_evaluation_judge,
 )
-from tacos.pipeline.plan import plan_steps
-from tacos.pipeline.run_loop import Progress, run_steps
-from tacos.pipeline.stages import DUELS, find_stage
-from tacos.store.artifacts import Store
+from tacos.pipeline.run_loop import Progress
+from tacos.pipeline.stages import find_stage
 from tacos.workflows import arguments, kept_files
+from tacos.workflows.duel_judging import (
+    STAGE,
+    judge_pairs,
+    list_circles,
+    require_all,
+    suggest_remedy,
+)
 from tacos.workflows.evaluated_models import (
     EvaluatedModel,
     describe_answers,
@@ -54,12 +51,11 @@ from tacos.workflows.given_settings import (
     list_setting_files,
     resolve_settings,
 )
-from tacos.workflows.selection import GivenRun, load
+from tacos.workflows.selection import GivenRun
 from tacos.workflows.silent_progress import choose_progress
 
-STAGE = "duel"
 N_SHOWN = 5
-"""Missing questions that an error names."""
+"""Models that an error names."""
 Pairs = list[tuple[AnsweredQuestion, AnsweredQuestion]]
 
 
@@ -147,13 +143,12 @@ def duel(
         read = [*files, *list_setting_files(settings)]
         kept_files.check_files_kept([target], [*read, *list_ledger_files(location)])
     pairs = _pair_files(*files)
-    verdicts, reasons = _ask_judge(pairs, chosen, location, watcher)
-    duels = duel_questions.collect_duels(pairs, verdicts)
+    duels, verdicts, reasons = judge_pairs(pairs, chosen, location, watcher)
     # Written before anything is refused: what was judged is there to be read.
     if target is not None:
         write_duels(duels, verdicts, target)
     if not allow_missing:
-        _require_all(duels, _suggest_remedy(reasons), reasons)
+        require_all(duels, suggest_remedy(reasons), reasons)
     sides = tuple(zip(*pairs, strict=True))
     models = tuple(describe_answers(side[0].model, side) for side in sides)
     return Duels(
@@ -161,7 +156,7 @@ def duel(
         duels=duels,
         models=models,
         warnings=tuple(_list_warnings(models, *sides)),
-        circular=tuple(_list_circles(judge, duels, arguments.list_items(selected_by))),
+        circular=tuple(list_circles(judge, duels, arguments.list_items(selected_by))),
         output=target,
     )
 
@@ -203,7 +198,7 @@ def recount_duels(
         duels += read_duels(arguments.to_path("files", file))
     _refuse_repeated(duels)
     if not allow_missing:
-        _require_all(duels, "have them judged anew")
+        require_all(duels, "have them judged anew")
     return Duels(summarise_duels(duels), duels)
 
 
@@ -232,62 +227,6 @@ def _name_model(answers: list[AnsweredQuestion], file: Path) -> list[AnsweredQue
         f"{file} holds answers of {len(names)} models ({', '.join(names[:N_SHOWN])}): "
         "give a file for each of them"
     )
-
-
-def _ask_judge(
-    pairs: Pairs,
-    settings: Settings,
-    ledger: LedgerLocation | None,
-    progress: Progress,
-) -> tuple[pl.DataFrame, dict[str, int]]:
-    """A table `DUEL_VERDICTS`, and how often what was wrong with a reply."""
-    start = {"answer_pairs": FrameTable(duel_questions.tabulate_pairs(pairs))}
-    with (
-        tempfile.TemporaryDirectory(prefix="tacos-") as folder,
-        closing(LocalEngine(1)) as engine,
-        open_evaluation_judge(settings, STAGE, settings.duel.model, ledger) as models,
-    ):
-        store = Store(Path(folder))
-        with store.lock():
-            outcome = run_steps(
-                plan_steps(settings, DUELS),
-                start,
-                settings,
-                store,
-                engine,
-                models,
-                progress,
-            )
-        artifact = outcome.artifacts["duel_verdicts"]
-        return artifact.scan().collect(), artifact.manifest["rejects"]
-
-
-def _require_all(
-    duels: Sequence[JudgedDuel],
-    remedy: str,
-    reasons: Mapping[str, int] | None = None,
-) -> None:
-    """Raise `IncompleteError` if an order of a duel has no winner that can be read."""
-    missing = [describe_duel(duel) for duel in duels if duel.is_missing]
-    if not missing:
-        return
-    n_more = len(missing) - N_SHOWN
-    more = f"; and {n_more:,} more" if n_more > 0 else ""
-    names = "; ".join(missing[:N_SHOWN]) + more
-    counts = [f"{count:,} x {reason}" for reason, count in (reasons or {}).items()]
-    why = f", since {'; '.join(counts[:N_SHOWN])}" if counts else ""
-    raise IncompleteError(
-        f"{len(missing):,} of {count_words(len(duels), 'duel')} without a readable verdict in "
-        f"both orders ({names}){why}: {remedy}, or count the others with --allow-missing"
-    )
-
-
-def _suggest_remedy(reasons: Mapping[str, int]) -> str:
-    """What to do about replies that could not be read, for these reasons."""
-    # A refusal is an answer: the ledger keeps it, and no further command asks again.
-    if any(reason.startswith("refused") for reason in reasons):
-        return "use a judge that does not refuse them (--judge)"
-    return "run the same command again, which asks only these anew"
 
 
 def _refuse_repeated(duels: Sequence[JudgedDuel]) -> None:
@@ -323,30 +262,6 @@ def _list_warnings(
             "(temperature, seed or limit of tokens; see generation in the files)"
         )
     return warnings
-
-
-def _list_circles(
-    judge: str,
-    duels: Sequence[JudgedDuel],
-    runs: Sequence[GivenRun],
-) -> list[str]:
-    """What the judge had to do with the answers, or with the runs that chose the training data."""
-    # A server may say more exactly which model answered.
-    served = {name for duel in duels for name in duel.judge.split(", ")}
-    names = {judge, *served}
-    circles = [
-        f"{name} judges answers that it gave itself"
-        for name in sorted(names.intersection(duels[0].models))
-    ]
-    for run in runs:
-        done = load(run)
-        for stage, models in list_endpoint_models(done.settings).items():
-            circles += [
-                f"{name} judges these answers, and was the model of stage {stage} of {done.run}: "
-                "it may favour what it has chosen itself"
-                for name in sorted(names.intersection(models))
-            ]
-    return circles
 
 
 def _serialise_summary(summary: DuelSummary) -> dict[str, Any]:

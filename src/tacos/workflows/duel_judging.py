@@ -1,0 +1,130 @@
+"""Duels judged through the ledger: what `tacos duel` and experiments share."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from tacos.config import Settings
+from tacos.counts import count_words
+from tacos.engines.local import LocalEngine
+from tacos.errors import IncompleteError
+from tacos.llm.ledger.location import LedgerLocation
+from tacos.methods.evaluating import duel_questions
+from tacos.methods.evaluating.duel_summary import JudgedDuel, describe_duel
+from tacos.methods.evaluating.questions import AnsweredQuestion
+from tacos.pipeline.frame_table import FrameTable
+from tacos.pipeline.model_factory import list_endpoint_models, open_evaluation_judge
+from tacos.pipeline.plan import plan_steps
+from tacos.pipeline.run_loop import Progress, run_steps
+from tacos.pipeline.stages import DUELS
+from tacos.store.artifacts import Store
+from tacos.workflows.selection import GivenRun, load
+
+STAGE = "duel"
+N_SHOWN = 5
+"""Missing questions, and reasons, that an error names."""
+Pairs = Sequence[tuple[AnsweredQuestion, AnsweredQuestion]]
+
+
+class JudgedPairs(NamedTuple):
+    """The duels of pairs of answers, in their order."""
+
+    duels: list[JudgedDuel]
+    verdicts: pl.DataFrame
+    """By `DUEL_VERDICTS`."""
+    reasons: Mapping[str, int]
+    """What was wrong with replies that could not be read -> how many."""
+
+
+def judge_pairs(
+    pairs: Pairs,
+    settings: Settings,
+    ledger: LedgerLocation | None,
+    progress: Progress,
+) -> JudgedPairs:
+    """Have the judge of the settings compare every pair in both orders.
+
+    Raises `ConfigError` if no judge is named, `FailureRateError` if it answers hardly anything.
+    """
+    start = {"answer_pairs": FrameTable(duel_questions.tabulate_pairs(pairs))}
+    with (
+        tempfile.TemporaryDirectory(prefix="tacos-") as folder,
+        closing(LocalEngine(1)) as engine,
+        open_evaluation_judge(settings, STAGE, settings.duel.model, ledger) as models,
+    ):
+        store = Store(Path(folder))
+        with store.lock():
+            outcome = run_steps(
+                plan_steps(settings, DUELS),
+                start,
+                settings,
+                store,
+                engine,
+                models,
+                progress,
+            )
+        artifact = outcome.artifacts["duel_verdicts"]
+        verdicts = artifact.scan().collect()
+        return JudgedPairs(
+            duels=duel_questions.collect_duels(pairs, verdicts),
+            verdicts=verdicts,
+            reasons=artifact.manifest["rejects"],
+        )
+
+
+def require_all(
+    duels: Sequence[JudgedDuel],
+    remedy: str,
+    reasons: Mapping[str, int] | None = None,
+) -> None:
+    """Raise `IncompleteError` if an order of a duel has no winner that can be read."""
+    missing = [describe_duel(duel) for duel in duels if duel.is_missing]
+    if not missing:
+        return
+    n_more = len(missing) - N_SHOWN
+    more = f"; and {n_more:,} more" if n_more > 0 else ""
+    names = "; ".join(missing[:N_SHOWN]) + more
+    counts = [f"{count:,} x {reason}" for reason, count in (reasons or {}).items()]
+    why = f", since {'; '.join(counts[:N_SHOWN])}" if counts else ""
+    raise IncompleteError(
+        f"{len(missing):,} of {count_words(len(duels), 'duel')} without a readable verdict in "
+        f"both orders ({names}){why}: {remedy}, or count the others with --allow-missing"
+    )
+
+
+def suggest_remedy(reasons: Mapping[str, int]) -> str:
+    """What to do about replies that could not be read, for these reasons."""
+    # A refusal is an answer: the ledger keeps it, and no further command asks again.
+    if any(reason.startswith("refused") for reason in reasons):
+        return "use a judge that does not refuse them (--judge)"
+    return "run the same command again, which asks only these anew"
+
+
+def list_circles(
+    judge: str,
+    duels: Sequence[JudgedDuel],
+    runs: Sequence[GivenRun],
+) -> list[str]:
+    """What the judge had to do with the answers, or with the runs that chose the training data."""
+    # A server may say more exactly which model answered.
+    served = {name for duel in duels for name in duel.judge.split(", ")}
+    names = {judge, *served}
+    circles = [
+        f"{name} judges answers that it gave itself"
+        for name in sorted(names.intersection(duels[0].models))
+    ]
+    for run in runs:
+        done = load(run)
+        for stage, models in list_endpoint_models(done.settings).items():
+            circles += [
+                f"{name} judges these answers, and was the model of stage {stage} of {done.run}: "
+                "it may favour what it has chosen itself"
+                for name in sorted(names.intersection(models))
+            ]
+    return circles
