@@ -1,14 +1,20 @@
 """The contract of an engine: the same results in the same order, wherever the work runs."""
 
 import os
+import signal
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.small_world import run_command
 
 from tacos.engines.base import Engine, Where
 from tacos.engines.local import LocalEngine
+from tacos.engines.ray_cluster import RayEngine
+from tacos.errors import ConfigError, RunError
 
 
 def double(frame: pl.DataFrame) -> pl.DataFrame:
@@ -25,9 +31,14 @@ def where_it_ran(_: int) -> tuple[int, int]:
     return os.getpid(), threading.get_ident()
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["one worker", "two workers"])
+@pytest.fixture(scope="module", params=["one worker", "two workers", "ray"])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    made = LocalEngine(request.param)
+    made: Engine
+    if request.param == "ray":
+        pytest.importorskip("ray", reason="the extra tacos[ray] is not installed")
+        made = RayEngine(workers=2)
+    else:
+        made = LocalEngine(1 if request.param == "one worker" else 2)
     yield made
     made.close()
 
@@ -73,7 +84,7 @@ def test_only_a_few_batches_are_drawn_ahead(engine: Engine, where: Where) -> Non
 
     results = engine.map(double, batches(), where)
     next(results)
-    assert len(drawn) <= 6
+    assert len(drawn) <= 2 + 4 * engine.n_clients
     list(results)
     assert len(drawn) == 40
 
@@ -89,3 +100,64 @@ def test_processes_are_processes_and_threads_are_threads() -> None:
         }
     finally:
         engine.close()
+
+
+# Ray
+
+
+def die_once(mark: Path) -> str:
+    """Kill the worker the first time, answer the second time."""
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return mark.name
+
+
+def die(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayEngine]:
+    pytest.importorskip("ray", reason="the extra tacos[ray] is not installed")
+    made = RayEngine(workers=2)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("where", ["process", "thread"])
+def test_work_whose_worker_is_killed_runs_again(
+    cluster: RayEngine, tmp_path: Path, where: Where
+) -> None:
+    marks = [tmp_path / str(number) for number in range(3)]
+    found = list(cluster.map(die_once, marks, where))
+    assert found == ["0", "1", "2"]
+
+
+def test_work_that_always_kills_its_worker_is_one_line(cluster: RayEngine) -> None:
+    with pytest.raises(RunError, match=r"^Ray lost a worker 4 times .* run the same"):
+        list(cluster.map(die, range(2), "process"))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_a_cluster_that_cannot_be_reached_is_one_line(
+    tmp_path: Path, address: str
+) -> None:
+    pytest.importorskip("ray", reason="the extra tacos[ray] is not installed")
+    rows = Path(__file__).parents[2] / "demo" / "sample.jsonl"
+    code, output = run_command(
+        *("select", rows, "-n", 5, "-o", tmp_path / "out.jsonl"),
+        *("--engine", "ray", "--ray-address", address),
+    )
+    assert code == 2
+    assert output.startswith(f"no Ray cluster answers at {address} (")
+    assert output.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_ray_the_message_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match=r"pip install 'tacos\[ray\]'"):
+        RayEngine()

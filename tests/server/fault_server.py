@@ -127,6 +127,7 @@ class FaultServer:
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.queries: list[str] = []
+        self.times: list[float] = []
         self.url = ""
         self._stop: Callable[[], None] = lambda: None
 
@@ -179,6 +180,7 @@ class FaultServer:
     ) -> web.StreamResponse:
         """The reply to one request; `name` is the field of the body that holds the question."""
         body = json.loads(await request.read())
+        self.times.append(time.monotonic())
         self.headers.append(dict(request.headers))
         self.queries.append(request.query_string)
         self.bodies.append(body)

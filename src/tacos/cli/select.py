@@ -69,6 +69,8 @@ def select(  # noqa: PLR0913 - the options of the command
     as_json: options.AsJson = False,
     report: options.Report = None,
     workers: options.Workers = 0,
+    engine: options.Engine = "local",
+    ray_address: options.RayAddress = "",
     verbose: options.Verbose = False,
 ) -> None:
     """Select a diverse, high-quality subset of a data set, with a reason for each row.
@@ -154,6 +156,8 @@ def select(  # noqa: PLR0913 - the options of the command
                 OutputTargets(output, run, report, columns),
                 ledger=arguments.to_ledger_location(ledger),
                 workers=workers,
+                engine=engine,
+                ray_address=ray_address,
                 progress=bars,
                 until=until,
                 offline=offline,

@@ -13,6 +13,9 @@ Where = Literal["process", "thread", "here"]
 class Engine(Protocol):
     """Maps a function over batches, in order, holding only a few batches at a time."""
 
+    n_clients: int
+    """Processes that work of "thread" is spread over."""
+
     def map(
         self,
         work: Callable[[T], R],

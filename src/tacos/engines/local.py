@@ -42,6 +42,8 @@ WORKER_ENVIRONMENT = {
 class LocalEngine:
     """Runs work on this machine; `workers` defaults to the cores that this process may use."""
 
+    n_clients = 1
+
     def __init__(self, workers: int = 0) -> None:
         self.n_workers = workers or len(os.sched_getaffinity(0))
         self._started = False

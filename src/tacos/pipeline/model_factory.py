@@ -62,14 +62,16 @@ def open_models(
     settings: Settings,
     own: UserFunctions,
     ledger: LedgerLocation | None = None,
+    n_shares: int = 0,
 ) -> Iterator[StageModels]:
-    """The models and tools of a run, while the context lasts.
+    """The models and tools of a run, while the context lasts; with `n_shares`, so many processes
+    ask those of an endpoint (`tacos.llm.shared_client`).
 
     Raises `ModelError` or `ConfigError` if one is not available.
     """
     # The stack closes clients and ledger, which are opened when they are first needed.
     with ExitStack() as stack:
-        network = EndpointClients(settings, ledger, stack)
+        network = EndpointClients(settings, ledger, stack, n_shares)
         yield build_models(settings, own, network)
 
 
@@ -257,6 +259,8 @@ class EndpointClients:
     settings: Settings
     ledger: LedgerLocation | None
     stack: ExitStack
+    n_shares: int = 0
+    """Other processes that ask; 0: this one asks."""
     clients: dict[str, Model] = field(default_factory=dict)
     ledgers: list[Any] = field(default_factory=list)
     """The one ledger, once it is open: all clients share its budget."""
@@ -276,11 +280,23 @@ class EndpointClients:
     def client(self, model: str) -> Model:
         """The client for a model."""
         if model not in self.clients:
-            from tacos import llm
-
-            client = llm.connect(self.settings.llm, model, self.book())
-            self.clients[model] = self.stack.enter_context(client)
+            self.clients[model] = self._connect(model)
         return self.clients[model]
+
+    def _connect(self, model: str) -> Model:
+        from tacos import llm
+
+        if self.n_shares:
+            from tacos.llm.shared_client import SharedClient
+
+            return SharedClient(
+                self.settings.llm,
+                model,
+                self.ledger,
+                self.n_shares,
+            )
+        client = llm.connect(self.settings.llm, model, self.book())
+        return self.stack.enter_context(client)
 
     def encoder(self, model: str) -> Encoder:
         """The encoder for a model of the embeddings endpoint."""
@@ -306,6 +322,10 @@ class EndpointClients:
         from tacos.llm import Client
         from tacos.llm.chat.grouped_model import GroupedModel
 
+        if self.n_shares:
+            raise ConfigError(
+                "on Ray, each instruction is a request of its own: leave out tag.per_request"
+            )
         if not isinstance(client, Client):
             raise ConfigError(
                 "batch and exchange files hold one instruction per request: "

@@ -8,7 +8,6 @@ parts add up.
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -17,27 +16,24 @@ from typing import Any
 from tacos.config import Settings
 from tacos.errors import ConfigError
 from tacos.llm.cost.prices import ModelPrice, find_price
-from tacos.records import PaidReply, Reply
+from tacos.records import PaidReply
 
 PAID = "paid"
 """The first word of a count, before the figure, the way and the model."""
 
 
 class SpendingCounter:
-    """Counts the replies of one stage; thread-safe."""
+    """Counts the replies of one stage."""
 
     def __init__(self) -> None:
         # Hashes, since a stage may have a million replies.
         self._seen: set[int] = set()
-        self._lock = threading.Lock()
 
-    def count(self, replies: Iterable[Reply]) -> dict[str, int]:
+    def count(self, paid_replies: Iterable[PaidReply]) -> dict[str, int]:
         """The counts of those paid replies that were not counted yet."""
         counts: Counter[str] = Counter()
-        with self._lock:
-            for reply in replies:
-                for paid in reply.paid:
-                    self._add(paid, counts)
+        for paid in paid_replies:
+            self._add(paid, counts)
         return dict(counts)
 
     def _add(self, paid: PaidReply, counts: Counter[str]) -> None:

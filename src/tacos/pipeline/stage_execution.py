@@ -4,11 +4,13 @@ question.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple, TypeVar
 
 import polars as pl
 
@@ -34,6 +36,7 @@ from tacos.pipeline.stages import find_stage
 from tacos.pipeline.steps.pool import Tables
 from tacos.records import (
     Model,
+    PaidReply,
     Reject,
     Reply,
     StageOutput,
@@ -44,7 +47,7 @@ from tacos.records import (
 from tacos.store.artifacts import Draft
 from tacos.store.exact_duplicates import DuplicateFinder
 
-Work = Callable[[Any], StageOutput]
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,26 @@ class QuestionBatch:
 
     rows: pl.DataFrame
     replies: dict[int, Reply]
+
+    def split(self, n: int) -> list[QuestionBatch]:
+        """The batch in up to `n` shares, in order."""
+        n_rows = max(1, math.ceil(self.rows.height / n))
+        shares = []
+        for start in range(0, max(1, self.rows.height), n_rows):
+            replies = {
+                number - start: reply
+                for number, reply in self.replies.items()
+                if start <= number < start + n_rows
+            }
+            shares.append(QuestionBatch(self.rows.slice(start, n_rows), replies))
+        return shares
+
+
+class AnsweredBatch(NamedTuple):
+    """What a batch of questions became, and the replies that were paid for it."""
+
+    output: StageOutput
+    paid: tuple[PaidReply, ...]
 
 
 @dataclass(frozen=True)
@@ -148,9 +171,9 @@ def _execute_prompt_stage(stage: PromptStage, inputs: StageInputs) -> dict[str, 
         stage=stage.name,
         settings=inputs.settings,
         model=model,
-        # Models that compute cost nothing, and what counts cannot go to another process.
-        spending=None if model.where == "process" else SpendingCounter(),
     )
+    # Counted here: batches in other processes do not know of each other's replies.
+    spending = SpendingCounter()
     notes: Counter[str] = Counter()
     for notes_before in inputs.draft.read_notes():
         notes.update(notes_before)
@@ -160,10 +183,12 @@ def _execute_prompt_stage(stage: PromptStage, inputs: StageInputs) -> dict[str, 
         for number, batch in enumerate(questions)
     )
     n_known = first.count_by_batch()
-    for number, output in _map_unfinished(work, batches, model.where, inputs):
-        inputs.draft.write_notes(number, output.notes)
+    for number, answered in _map_questions(work, batches, model.where, inputs):
+        output = answered.output
+        notes_of_batch = output.notes | spending.count(answered.paid)
+        inputs.draft.write_notes(number, notes_of_batch)
         inputs.draft.write(number, output.table, output.rejects)
-        notes.update(output.notes)
+        notes.update(notes_of_batch)
         n_batch = output.table.height + output.rejects.height
         n_failed = int(output.rejects["failure"].sum())
         if not is_watched and watch.count(n_batch, n_failed):
@@ -214,11 +239,11 @@ def _ask_first_questions(
 
 
 def _map_unfinished(
-    work: Work,
+    work: Callable[[Any], R],
     batches: Iterable[Any],
     where: Where,
     inputs: StageInputs,
-) -> Iterator[tuple[int, StageOutput]]:
+) -> Iterator[tuple[int, R]]:
     """Number and output of each batch, except those that an earlier process has finished."""
     finished = inputs.draft.finished
     # The engine takes batches ahead of the outputs it yields, but keeps their order: a queue of
@@ -236,6 +261,49 @@ def _map_unfinished(
     for output in outputs:
         number = under_way.popleft()
         yield number, output
+
+
+def _map_questions(
+    work: Callable[[QuestionBatch], AnsweredBatch],
+    batches: Iterable[QuestionBatch],
+    where: Where,
+    inputs: StageInputs,
+) -> Iterator[tuple[int, AnsweredBatch]]:
+    """The same for batches of questions, each in as many shares as there are processes that ask."""
+    finished = inputs.draft.finished
+    n_shares = inputs.engine.n_clients if where == "thread" else 1
+    under_way: deque[tuple[int, bool]] = deque()
+
+    def take_shares() -> Iterator[QuestionBatch]:
+        for number, batch in enumerate(batches):
+            if number in finished:
+                continue
+            shares = batch.split(n_shares)
+            for place, share in enumerate(shares, start=1):
+                under_way.append((number, place == len(shares)))
+                yield share
+
+    answered: list[AnsweredBatch] = []
+    for answered_share in inputs.engine.map(work, take_shares(), where):
+        answered.append(answered_share)
+        number, is_last = under_way.popleft()
+        if is_last:
+            yield number, _join_shares(answered)
+            answered = []
+
+
+def _join_shares(answered: Sequence[AnsweredBatch]) -> AnsweredBatch:
+    """A batch of the shares in which it was answered."""
+    notes: Counter[str] = Counter()
+    for share in answered:
+        notes.update(share.output.notes)
+    output = StageOutput(
+        pl.concat([share.output.table for share in answered]),
+        pl.concat([share.output.rejects for share in answered]),
+        dict(notes),
+    )
+    paid = chain.from_iterable(share.paid for share in answered)
+    return AnsweredBatch(output, tuple(paid))
 
 
 # What the engine runs, possibly in another process. Stages are passed by name, because their
@@ -257,8 +325,7 @@ def _answer_batch(
     stage: str,
     settings: Settings,
     model: Model,
-    spending: SpendingCounter | None,
-) -> StageOutput:
+) -> AnsweredBatch:
     """One question per row that has neither a given answer nor a reply yet, and what the replies
     say.
     """
@@ -283,19 +350,20 @@ def _answer_batch(
     ]
     new_replies = model.answer(requests) if requests else []
     replies = batch.replies | dict(zip(asked, new_replies, strict=True))
-    paid = spending.count(replies.values()) if spending else {}
+    paid = chain.from_iterable(reply.paid for reply in replies.values())
     # Rows keep their order, whether they were asked or had an answer.
     for number in unanswered:
         results[number] = prompt_stage.parse(rows[number], replies[number])
 
     answered = [result for result in results if not isinstance(result, Reject)]
     rejects = [result for result in results if isinstance(result, Reject)]
-    return StageOutput(
+    output = StageOutput(
         table=pl.DataFrame(
             answered,
             schema=prompt_stage.schema,
             orient="row",
         ),
         rejects=build_reject_frame(rejects),
-        notes={"n_asked": len(replies), **count_origins(replies.values()), **paid},
+        notes={"n_asked": len(replies), **count_origins(replies.values())},
     )
+    return AnsweredBatch(output, tuple(paid))

@@ -14,21 +14,25 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from tacos.config import ExtendSettings, SelectSettings, Settings
 from tacos.counts import count_words
 from tacos.engines.local import LocalEngine
-from tacos.errors import InputError, RunError, TacosError
+from tacos.errors import ConfigError, InputError, RunError, TacosError
 from tacos.formats import sources
 from tacos.llm.ledger.location import LedgerLocation, list_ledger_files
 from tacos.methods.selecting import limits
 from tacos.models.user_functions import Judge, Selector, Tagger
 from tacos.pipeline import conditions
 from tacos.pipeline.judging_mode import resolve_judging
-from tacos.pipeline.model_factory import UserFunctions, open_models
+from tacos.pipeline.model_factory import (
+    UserFunctions,
+    list_endpoint_models,
+    open_models,
+)
 from tacos.pipeline.run_loop import Progress, run_plan
 from tacos.pipeline.steps import pool
 from tacos.store.artifacts import Artifact, Store
@@ -60,6 +64,10 @@ from tacos.workflows.selection import (
 )
 from tacos.workflows.silent_progress import SilentProgress
 
+if TYPE_CHECKING:
+    from tacos.engines.ray_cluster import RayEngine
+
+ENGINES = ("local", "ray")
 SEED = 1
 """The random state where none is given."""
 
@@ -168,6 +176,8 @@ def run_selection(  # noqa: PLR0913 - the options of the command
     own: UserFunctions | None = None,
     ledger: LedgerLocation | None = None,
     workers: int = 0,
+    engine: str = "local",
+    ray_address: str = "",
     progress: Progress | None = None,
     until: str | None = None,
     offline: bool = False,
@@ -203,7 +213,9 @@ def run_selection(  # noqa: PLR0913 - the options of the command
         folder = TemporaryFolder()
         directory = folder.path / "run"
     store = Store(directory)
-    engine = LocalEngine(workers)
+    runner, n_shares = _open_engine(engine, workers, ray_address)
+    if not isinstance(ledger, PostgresAddress):
+        _check_one_machine(runner, settings)
     # Of the models alone: the settings of the run say nothing about this attempt.
     to_send = _forbid_sending(settings) if offline else settings
 
@@ -211,8 +223,8 @@ def run_selection(  # noqa: PLR0913 - the options of the command
         _note_what_is_kept(directory),
         store.lock(),
         _translate_read_errors(directory),
-        closing(engine),
-        open_models(to_send, own, ledger) as models,
+        closing(runner),
+        open_models(to_send, own, ledger, n_shares) as models,
     ):
 
         def check(name: str, artifact: Artifact) -> None:
@@ -227,7 +239,7 @@ def run_selection(  # noqa: PLR0913 - the options of the command
                     artifact,
                     settings,
                     models.prompt["reread"],
-                    engine.n_workers,
+                    runner.n_workers,
                 )
                 watcher.announce(needed.text())
 
@@ -243,7 +255,7 @@ def run_selection(  # noqa: PLR0913 - the options of the command
             source,
             settings,
             store,
-            engine,
+            runner,
             models,
             watcher,
             until,
@@ -263,6 +275,47 @@ def run_selection(  # noqa: PLR0913 - the options of the command
         store.write_state(STATE, _build_run_state(done, source.names))
         store.clear_drafts()
     return done
+
+
+def _open_engine(
+    name: str,
+    workers: int,
+    ray_address: str,
+) -> tuple[LocalEngine | RayEngine, int]:
+    """The engine, and how many processes ask endpoints by it (0: this one).
+
+    Raises `ConfigError` and `RunError` as `RayEngine` does.
+    """
+    arguments.check_choice("engine", name, ENGINES)
+    if name == "local":
+        if ray_address:
+            raise ConfigError("--ray-address is for --engine ray")
+        return LocalEngine(workers), 0
+    # Runs without Ray do without the time that it takes to import.
+    from tacos.engines.ray_cluster import N_CLIENTS, RayEngine
+    from tacos.llm.shared_client import close_clients
+
+    opened = RayEngine(
+        ray_address,
+        workers,
+        N_CLIENTS,
+        close_clients,
+    )
+    return opened, N_CLIENTS
+
+
+def _check_one_machine(
+    engine: LocalEngine | RayEngine,
+    settings: Settings,
+) -> None:
+    """Raise `ConfigError` if several machines would ask endpoints, each with a ledger of its own."""
+    n_machines = getattr(engine, "n_machines", 1)
+    if n_machines > 1 and list_endpoint_models(settings):
+        engine.close()
+        raise ConfigError(
+            f"{n_machines} machines need a ledger that they share: --ledger postgresql://... "
+            "(a file is on one of them alone)"
+        )
 
 
 def _forbid_sending(settings: Settings) -> Settings:

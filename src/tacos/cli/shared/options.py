@@ -319,4 +319,15 @@ Workers = Annotated[
         help="worker processes [default: one per core]", min=0, show_default=False
     ),
 ]
+Engine = Annotated[
+    str,
+    typer.Option(help="where the work runs: local, or ray (extra tacos[ray])"),
+]
+RayAddress = Annotated[
+    str,
+    typer.Option(
+        help="the Ray cluster, such as HOST:6379 or auto [default: one is started here]",
+        show_default=False,
+    ),
+]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="log to standard error")]

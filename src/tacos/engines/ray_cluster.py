@@ -1,0 +1,295 @@
+"""The engine of a Ray cluster: the same work on its machines, the same results in the same order.
+
+Ray's tasks, not Ray Data: the loop draws its batches lazily and in order, which a window of tasks
+keeps as it is, and where Ray Data would need a source and a sort of its own. Batches and results
+travel as Arrow (polars pickles to it); what a stage has prepared is put into Ray's store once.
+
+A task that dies with its worker runs again elsewhere, as often as `RETRIES`: work has no side
+effects but the ledger's, which the machines share. Work that waits for a network ("thread") runs in
+actors, one per share of the endpoint's limits (see `tacos.llm.shared_client`).
+
+Every machine needs tacos of this version. Usage statistics are not sent.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain, cycle, islice
+from types import ModuleType
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from tacos.engines.base import Where
+from tacos.engines.local import N_WAITING, WORKER_ENVIRONMENT
+from tacos.errors import ConfigError, RunError
+from tacos.version import read_version
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+RETRIES = 3
+"""How often a task whose worker has died is run again."""
+N_CLIENTS = 4
+"""Actors that ask language models."""
+GRACE = 15.0
+"""Seconds that closing waits for replies in flight."""
+CONNECT_SECONDS = 5.0
+WAIT_SECONDS = 0.2
+"""Ctrl-C does not interrupt a single long wait."""
+
+
+class RayEngine:
+    """Runs work on a Ray cluster.
+
+    Args:
+        address: The cluster ("HOST:6379", "ray://HOST:10001", "auto"); empty starts Ray on this
+            machine, and ends it on `close`. Where Ray is connected already, that is the cluster.
+        workers: Cores of this machine for a cluster that is started here; 0 for all.
+        n_clients: Actors that ask language models.
+        end_clients: Called in each of these when the engine closes, to store what is in flight.
+
+    Raises:
+        ConfigError: Ray is not installed, or its version or that of tacos is not the cluster's.
+        RunError: The cluster cannot be reached.
+    """
+
+    def __init__(
+        self,
+        address: str = "",
+        workers: int = 0,
+        n_clients: int = N_CLIENTS,
+        end_clients: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._ray = _import_ray()
+        self._actors: list[Any] = []
+        self.n_clients = n_clients
+        self._end_clients = end_clients
+        # A program that has joined a cluster already goes on with it afterwards.
+        self._is_ours = not self._ray.is_initialized()
+        if self._is_ours:
+            _connect(
+                self._ray,
+                address,
+                workers or len(os.sched_getaffinity(0)),
+            )
+        self.n_workers = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        self.n_machines = sum(node["Alive"] for node in self._ray.nodes())
+        try:
+            self._check_machines()
+        except BaseException:
+            self.close()
+            raise
+
+    def map(
+        self,
+        work: Callable[[T], R],
+        batches: Iterable[T],
+        where: Where,
+    ) -> Iterator[R]:
+        """See `tacos.engines.base.Engine.map`.
+
+        Raises `RunError` for work whose worker has died too often.
+        """
+        if where == "here":
+            yield from map(work, batches)
+            return
+        stream = iter(batches)
+        head = list(islice(stream, 1))
+        if not head:
+            return
+        stream = chain(head, stream)
+        # Once for all batches: what is prepared for a stage may be large.
+        shared = self._ray.put(work)
+        if where == "process":
+            run = self._ray.remote(_run)
+            submit = run.options(max_retries=RETRIES, num_cpus=1).remote
+            window = self.n_workers + 1
+            yield from self._map_in_order(submit, shared, stream, window)
+            return
+        turns = cycle(self._start_actors())
+
+        def submit_to_actor(shared: Any, batch: T) -> Any:
+            return next(turns).run.remote(shared, batch)
+
+        window = self.n_clients * N_WAITING
+        yield from self._map_in_order(
+            submit_to_actor,
+            shared,
+            stream,
+            window,
+        )
+
+    def close(self) -> None:
+        """Leave the cluster; one that was started here ends."""
+        # Actors end in order, so that their clients store what is in flight.
+        ends = [actor.run_last.remote(self._end_clients) for actor in self._actors]
+        self._actors = []
+        if ends:
+            self._ray.wait(ends, num_returns=len(ends), timeout=GRACE)
+        if self._is_ours:
+            self._ray.shutdown()
+
+    def _map_in_order(
+        self,
+        submit: Callable[[Any, T], Any],
+        shared: Any,
+        batches: Iterator[T],
+        window: int,
+    ) -> Iterator[R]:
+        """Results in the order of the batches, at most `window` of them under way."""
+        under_way: deque[Any] = deque()
+        try:
+            for batch in batches:
+                under_way.append(submit(shared, batch))
+                if len(under_way) >= window:
+                    yield self._wait_for_result(under_way.popleft())
+            while under_way:
+                yield self._wait_for_result(under_way.popleft())
+        finally:
+            for left in under_way:
+                self._ray.cancel(left)
+
+    def _wait_for_result(self, task: Any) -> Any:
+        """What a task returned; an exception of the work is raised as it was."""
+        while not self._ray.wait([task], timeout=WAIT_SECONDS)[0]:
+            pass
+        with _explain_failures(self._ray):
+            return self._ray.get(task)
+
+    def _start_actors(self) -> list[Any]:
+        """The actors that ask language models, started now or earlier."""
+        if not self._actors:
+            actor = self._ray.remote(_Asker)
+            # They wait more than they compute.
+            options = actor.options(
+                num_cpus=0,
+                max_concurrency=N_WAITING,
+                max_restarts=RETRIES,
+                max_task_retries=RETRIES,
+            )
+            self._actors = [options.remote() for _ in range(self.n_clients)]
+        return self._actors
+
+    def _check_machines(self) -> None:
+        """Raise `ConfigError` for a cluster on which tacos is missing or of another version."""
+        look = self._ray.remote(_look_up_version).options(num_cpus=1, max_retries=0)
+        found = self._wait_for_result(look.remote())
+        here = read_version()
+        if found != here:
+            there = f"tacos {found}" if found else "no tacos"
+            raise ConfigError(
+                f"the Ray cluster has {there}, this is tacos {here}: "
+                "install the same version on its machines"
+            )
+
+
+class _Asker:
+    """An actor that runs work which asks language models."""
+
+    def run(self, work: Callable[[T], R], batch: T) -> R:
+        return work(batch)
+
+    def run_last(self, work: Callable[[], None]) -> None:
+        work()
+
+
+def _run(work: Callable[[T], R], batch: T) -> R:
+    return work(batch)
+
+
+def _look_up_version() -> str:
+    """The version of tacos where this runs; empty where there is none."""
+    try:
+        from tacos.version import read_version as read_version_there
+    except ImportError:
+        return ""
+    return read_version_there()
+
+
+def _import_ray() -> ModuleType:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError:
+        raise ConfigError(
+            "the engine ray needs Ray: pip install 'tacos[ray]'"
+        ) from None
+    return ray
+
+
+def _connect(ray: ModuleType, address: str, n_cores: int) -> None:
+    """Join a cluster, or start one on this machine."""
+    options: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": "error",
+        "runtime_env": {"env_vars": WORKER_ENVIRONMENT},
+    }
+    if address:
+        _check_reachable(address)
+        options["address"] = address
+    else:
+        options |= {"num_cpus": n_cores, "include_dashboard": False}
+    try:
+        ray.init(**options)
+    except (ConnectionError, ValueError, OSError, TimeoutError) as error:
+        raise _build_unreachable_error(address or "this machine", error) from None
+    except RuntimeError as error:
+        if "version" in str(error).lower():
+            raise ConfigError(
+                f"the Ray cluster is of another version ({_join_lines(error)}): "
+                "install the same versions of Ray and Python here as there"
+            ) from None
+        raise RunError(f"Ray cannot start: {_first_line(error)}") from None
+
+
+def _check_reachable(address: str) -> None:
+    """Raise `RunError` where nothing listens: Ray would end the whole process."""
+    parts = urlsplit(address if "//" in address else f"//{address}")
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    if parts.hostname is None or port is None:
+        return  # a name such as auto
+    try:
+        socket.create_connection((parts.hostname, port), CONNECT_SECONDS).close()
+    except OSError as error:
+        raise _build_unreachable_error(address, error) from None
+
+
+def _build_unreachable_error(address: str, error: Exception) -> RunError:
+    return RunError(
+        f"no Ray cluster answers at {address} ({_first_line(error)}): "
+        "check --ray-address and the network"
+    )
+
+
+@contextmanager
+def _explain_failures(ray: ModuleType) -> Iterator[None]:
+    """Raise what the work raised as it was, and what befell its worker as a `RunError`."""
+    failures = ray.exceptions
+    try:
+        yield
+    except failures.RayTaskError as error:
+        if isinstance(error.cause, Exception):
+            raise error.cause from None
+        raise RunError(f"a task on Ray failed: {_first_line(error)}") from None
+    except failures.RayError as error:
+        raise RunError(
+            f"Ray lost a worker {RETRIES + 1} times ({type(error).__name__}: "
+            f"{_first_line(error)}): check the memory of its machines and run the same "
+            "command again"
+        ) from None
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _join_lines(error: BaseException) -> str:
+    return " ".join(str(error).split())
