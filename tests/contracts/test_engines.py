@@ -125,6 +125,7 @@ def cluster() -> Iterator[RayEngine]:
     made.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["process", "thread"])
 def test_work_whose_worker_is_killed_runs_again(
     cluster: RayEngine, tmp_path: Path, where: Where
@@ -134,6 +135,7 @@ def test_work_whose_worker_is_killed_runs_again(
     assert found == ["0", "1", "2"]
 
 
+@pytest.mark.slow
 def test_work_that_always_kills_its_worker_is_one_line(cluster: RayEngine) -> None:
     with pytest.raises(RunError, match=r"^Ray lost a worker 4 times .* run the same"):
         list(cluster.map(die, range(2), "process"))

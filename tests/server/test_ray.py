@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -51,17 +51,14 @@ def test_four_actors_make_the_artifacts_of_one_machine(
 
 def test_the_actors_hold_the_rate_limit_together(tmp_path: Path, data: Path) -> None:
     with FaultServer(Behaviour({}, latency=0.02)) as server:
-        rate = ("--set", "llm.rpm=600", "--until", "tag")
+        rate = ("--set", "llm.rpm=200", "--until", "tag")
         select(tmp_path, data, server, *rate, "--engine", "ray")
         times = server.times
-        seconds = times[-1] - times[0]
     assert len(times) >= N_ROWS * 0.9
-    n_in_window = max(
-        sum(start <= later < start + 10 for later in times) for start in times
+    n_in_a_minute = max(
+        sum(start <= later < start + 60 for later in times) for start in times
     )
-    # 600 a minute are 100 in ten seconds.
-    assert n_in_window <= 105
-    assert seconds >= len(times) / 10 * 0.95
+    assert 150 <= n_in_a_minute <= 200 * 1.05
 
 
 @pytest.mark.parametrize("n_killed", [1, 2])
@@ -88,7 +85,7 @@ def test_a_killed_actor_loses_nothing_and_nothing_is_bought_twice(
             stderr=subprocess.PIPE,
         )
         for number in range(n_killed):
-            wait_for(lambda: server.asked.total() > 40 * (number + 1))
+            wait_for_questions(server, 40 * (number + 1))
             askers = find_askers(process.pid)
             os.kill(askers[number % len(askers)].pid, signal.SIGKILL)
         _, errors = process.communicate(timeout=300)
@@ -109,8 +106,8 @@ def find_askers(pid: int) -> list[psutil.Process]:
     return found
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+def wait_for_questions(server: FaultServer, n: int, seconds: float = 120) -> None:
     until = time.monotonic() + seconds
-    while not condition():
+    while server.asked.total() < n:
         assert time.monotonic() < until
         time.sleep(0.05)

@@ -23,7 +23,11 @@ from tacos.counts import count_words
 from tacos.engines.local import LocalEngine
 from tacos.errors import ConfigError, InputError, RunError, TacosError
 from tacos.formats import sources
-from tacos.llm.ledger.location import LedgerLocation, list_ledger_files
+from tacos.llm.ledger.location import (
+    LedgerLocation,
+    PostgresAddress,
+    list_ledger_files,
+)
 from tacos.methods.selecting import limits
 from tacos.models.user_functions import Judge, Selector, Tagger
 from tacos.pipeline import conditions
@@ -308,7 +312,7 @@ def _check_one_machine(
     engine: LocalEngine | RayEngine,
     settings: Settings,
 ) -> None:
-    """Raise `ConfigError` if several machines would ask endpoints, each with a ledger of its own."""
+    """Raise `ConfigError` if machines would ask endpoints, each with a ledger of its own."""
     n_machines = getattr(engine, "n_machines", 1)
     if n_machines > 1 and list_endpoint_models(settings):
         engine.close()
