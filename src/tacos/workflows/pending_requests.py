@@ -232,7 +232,7 @@ def _build_replay_models(
         settings,
         None,
         ExitStack(),
-        clients,
+        clients=clients,
         encoders=encoders,
     )
     return build_models(settings, UserFunctions(), network)
