@@ -70,6 +70,8 @@ if TYPE_CHECKING:
     from tacos.workflows.tags import TagVocabulary as TagVocabulary
     from tacos.workflows.tags import publish_tags as publish_tags
     from tacos.workflows.tags import tags as tags
+    from tacos.workflows.train import TrainedModel as TrainedModel
+    from tacos.workflows.train import train as train
     from tacos.workflows.ui import RunView as RunView
     from tacos.workflows.ui import ui as ui
 
@@ -113,6 +115,7 @@ _NAMES_OF = {
     "workflows.selection": ("load", "Selection"),
     "workflows.settings": ("settings",),
     "workflows.tags": ("tags", "publish_tags", "TagVocabulary"),
+    "workflows.train": ("train", "TrainedModel"),
     "workflows.ui": ("ui", "RunView"),
 }
 """Module -> the public names that it defines."""

@@ -11,6 +11,7 @@ The exit code is 2, except where it is given:
      +- FailureRateError      a stage lost more rows than its gate allows
      +- IncompleteError       an evaluation lacks grades or preferences, and so has no figure
      +- ModelError            a model cannot be loaded
+     +- TrainingError         a trainer has stopped before its end
      +- LLMError              an endpoint refuses every request: wrong key, wrong model, unreachable
      |   +- OfflineError      a question is not answered yet, and nothing may be sent
      +- BudgetReachedError    the hard cap on money, tokens or requests is reached (exit code 3)
@@ -58,6 +59,10 @@ class IncompleteError(TacosError):
 
 class ModelError(TacosError):
     """A model cannot be loaded."""
+
+
+class TrainingError(TacosError):
+    """A trainer has stopped before its end; its checkpoints are kept."""
 
 
 class LLMError(TacosError):

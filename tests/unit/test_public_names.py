@@ -70,6 +70,7 @@ def call(name: str, folder: Path, /, **given: Any) -> Any:
         "replies": folder / "replies.jsonl",
         "output": folder / "output.csv",
         "trainer": "trl",
+        "recipe": "tiny" if name == "train" else None,
         "row": "data:1",
         "other": folder / "other.run",
         "ledger": folder / "ledger.sqlite",

@@ -36,6 +36,7 @@ from tacos.cli import (
     select,
     settings,
     tags,
+    train,
     ui,
 )
 from tacos.cli.shared.stopwatch import WATCH
@@ -98,8 +99,9 @@ handle most rows:
   tacos select data.jsonl -n 1000 --model MODEL --set cascade.sample=2000
 
 \b
-Train on the selected rows with TRL, LLaMA-Factory or Axolotl:
+Train on the selected rows with TRL, LLaMA-Factory or Axolotl, or here, by a recipe:
   tacos export selected.jsonl.run --for trl -o train/
+  tacos train selected.jsonl.run --recipe small --model MODEL -o trained/
 
 \b
 How good are the answers of a trained model?
@@ -130,6 +132,7 @@ app.command("report")(report.report)
 app.command("distill")(distill.distill)
 app.command("refine")(refine.refine)
 app.command("export")(export.export)
+app.command("train")(train.train)
 app.command("analyse")(analyse.analyse)
 app.command("check-tags")(check_tags.check_tags)
 app.command("annotate")(annotate.annotate)

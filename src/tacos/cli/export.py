@@ -16,6 +16,7 @@ from tacos.formats.paths import is_run_folder
 from tacos.formats.reading import STDIN
 from tacos.formats.templates import TEMPLATES
 from tacos.formats.trainer_folders import LEFT_OUT, TRAINERS
+from tacos.trainers.recipe import RECIPES
 from tacos.workflows import export as workflow
 from tacos.workflows import kept_files
 from tacos.workflows.export import Export
@@ -45,13 +46,26 @@ Check = Annotated[
     ),
 ]
 Template = Annotated[
-    str,
-    typer.Option(help=f"the chat template of the model: {', '.join(TEMPLATES)}"),
+    str | None,
+    typer.Option(
+        help=f"the chat template of the model: {', '.join(TEMPLATES)} [default: chatml]",
+        show_default=False,
+    ),
 ]
 MaxTokens = Annotated[
-    int,
+    int | None,
     typer.Option(
-        help="the length at which the trainer cuts rows; goes into its configuration"
+        help="the length at which the trainer cuts rows; goes into its configuration "
+        f"[default: {workflow.MAX_TOKENS}]",
+        show_default=False,
+    ),
+]
+RecipeName = Annotated[
+    str | None,
+    typer.Option(
+        help=f"the trainer's whole configuration by a recipe: {', '.join(RECIPES)}, or a .toml "
+        "file; with its template and length; for trl, llama-factory and axolotl",
+        metavar="RECIPE",
     ),
 ]
 Force = Annotated[
@@ -86,9 +100,10 @@ def export(  # noqa: PLR0913 - the options of the command
     output: Folder = None,
     maps: options.Map = None,
     preference: options.Preference = None,
-    template: Template = "chatml",
+    template: Template = None,
     columns: options.Columns = False,
-    max_tokens: MaxTokens = workflow.MAX_TOKENS,
+    max_tokens: MaxTokens = None,
+    recipe: RecipeName = None,
     check: Check = False,
     force: Force = False,
     push: Push = "",
@@ -111,6 +126,7 @@ def export(  # noqa: PLR0913 - the options of the command
       tacos export selected.jsonl.run --for trl -o train/
       tacos export data.jsonl --for llama-factory -o train/
       tacos export data.jsonl --for trl --template mistral --check
+      tacos export selected.jsonl.run --for llama-factory --recipe paper-llama2-7b -o train/
       tacos export selected.jsonl.run --for datasets --push me/selected --licence cc-by-4.0
     """
     if output is not None:
@@ -129,7 +145,7 @@ def export(  # noqa: PLR0913 - the options of the command
         data,
         trainer,
         output,
-        _choose_settings(
+        choose_reading_settings(
             data,
             settings,
             sets,
@@ -138,6 +154,7 @@ def export(  # noqa: PLR0913 - the options of the command
         template=template,
         columns=columns,
         max_tokens=max_tokens,
+        recipe=recipe,
         check=check,
         force=force,
         push=push,
@@ -151,7 +168,7 @@ def export(  # noqa: PLR0913 - the options of the command
         _print_export(exported)
 
 
-def _choose_settings(
+def choose_reading_settings(
     data: str,
     file: Path | None,
     sets: list[str] | None,

@@ -1,7 +1,7 @@
 """The folders that trainers read: the rows, and the settings that make a trainer read all of them.
 
 trl            train.jsonl  sft.yaml  TEMPLATE.jinja
-llama-factory  train.json or train.jsonl  dataset_info.json
+llama-factory  train.json or train.jsonl  dataset_info.json  llama_factory.yaml (by a recipe)
 axolotl        train.jsonl  axolotl.yaml  TEMPLATE.jinja
 messages       train.jsonl
 alpaca         train.json
@@ -42,6 +42,8 @@ LEFT_OUT = "left_out.jsonl"
 DATASET_INFO = "dataset_info.json"
 TRL_CONFIG = "sft.yaml"
 AXOLOTL_CONFIG = "axolotl.yaml"
+LLAMA_FACTORY_CONFIG = "llama_factory.yaml"
+"""With a recipe only."""
 CARD = "README.md"
 CHATML_END = "<|im_end|>"
 FILES = (
@@ -51,6 +53,7 @@ FILES = (
     DATASET_INFO,
     TRL_CONFIG,
     AXOLOTL_CONFIG,
+    LLAMA_FACTORY_CONFIG,
     CARD,
     saved_dataset.DATA,
     saved_dataset.INFO,

@@ -5,12 +5,16 @@ DIR/
   training.json     the manifest: written last, so that a folder with it is complete
   data/             the rows that were trained on, and those that were not
   checkpoints/      while it trains
+  plan.json         while it trains: what was checked before it started
+  steps.jsonl       while it trains: when each step was done
   trainer.log       what the trainer said
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import fcntl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,14 +22,19 @@ from typing import Any
 import orjson
 
 from tacos.errors import RunError
-from tacos.store import files
+from tacos.store import files, folders
 from tacos.trainers.recipe import Recipe, build_recipe
 
 MODEL = "model"
 MANIFEST = "training.json"
 DATA = "data"
 CHECKPOINTS = "checkpoints"
+PLAN = "plan.json"
+STEPS = "steps.jsonl"
 LOG = "trainer.log"
+LOCK = ".lock"
+FILES = (MODEL, MANIFEST, DATA, CHECKPOINTS, PLAN, STEPS, LOG, LOCK)
+"""All names that the folder may hold."""
 CHAT_TEMPLATE = "chat_template.jinja"
 """In the folder of the model, where transformers looks for it."""
 VERSION = 1
@@ -35,6 +44,8 @@ VERSION = 1
 class Training:
     """What became of a training."""
 
+    key: str
+    """Over everything that decides the result."""
     recipe: dict[str, Any]
     """All values of the recipe."""
     recipe_name: str
@@ -55,8 +66,10 @@ class Training:
     """Rows given."""
     n_trained: int
     """Rows trained on."""
+    n_held_out: int
+    """Rows that the recipe holds out."""
     left_out: dict[str, int]
-    """Why rows were not trained on -> rows."""
+    """Why other rows were not trained on -> rows."""
     n_cut: int
     """Rows trained on whose end was cut."""
     read_tokens: int
@@ -86,6 +99,27 @@ class Training:
     def read_recipe(self) -> Recipe:
         """The recipe. Raises `ConfigError` if this version of tacos does not know it."""
         return build_recipe(self.recipe)
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[int]:
+    """Keep others out of the folder, which is made if it does not exist; yields the locked file,
+    which a trainer keeps open, so that the lock lasts as long as it lives.
+
+    Raises:
+        OutputError: The folder cannot be made, or holds what tacos did not write.
+        RunError: Another process trains there.
+    """
+    folders.check_folder(folder, FILES)
+    files.make_folder(folder)
+    with open(folder / LOCK, "a+b") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(
+                f"{folder} is in use by another process: wait for it, or name another folder"
+            ) from None
+        yield handle.fileno()
 
 
 def is_trained_folder(folder: Path) -> bool:

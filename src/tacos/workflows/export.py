@@ -15,11 +15,9 @@ from typing import Any
 
 import orjson
 
-from tacos.config import IngestSettings
 from tacos.counts import count_words
 from tacos.errors import ConfigError, InputError, OutputError
-from tacos.formats import reading, templates, trainer_folders, writing
-from tacos.formats.paths import is_run_folder
+from tacos.formats import templates, trainer_folders
 from tacos.formats.trainer_folders import (
     CARD,
     LEFT_OUT,
@@ -27,20 +25,18 @@ from tacos.formats.trainer_folders import (
     LeftOutRow,
     TrainerFolder,
 )
-from tacos.methods.chats.chat import Chat, read_chat
+from tacos.methods.chats.chat import Chat
 from tacos.methods.samples import prompt_templates
-from tacos.methods.samples.cells import UnusableRow
-from tacos.methods.samples.layout_detection import detect_layout
-from tacos.methods.samples.sample_parsing import row_to_json
 from tacos.store import files, folders
 from tacos.store.spilled_values import SpilledValues
+from tacos.trainers.recipe import Recipe
+from tacos.trainers.training_rows import FramedChats
 from tacos.workflows import arguments, kept_files
+from tacos.workflows.chat_pool import read_chat_pool
 from tacos.workflows.export_check import ExportCheck, check_folder
 from tacos.workflows.given_settings import (
     GivenSettings,
     list_setting_files,
-    resolve_run_settings,
-    resolve_settings,
 )
 from tacos.workflows.publication import (
     PUBLISHED,
@@ -48,7 +44,7 @@ from tacos.workflows.publication import (
     describe_export,
     push_export,
 )
-from tacos.workflows.selection import Selection, load
+from tacos.workflows.recipe_export import add_recipe, read_export_recipe
 
 MAX_TOKENS = 2048
 MANY = 10
@@ -98,27 +94,16 @@ class Export:
         }
 
 
-@dataclass(frozen=True)
-class _Pool:
-    """The rows to export, read as chats."""
-
-    chats: SpilledValues[Chat]
-    left_out: list[LeftOutRow]
-    columns: Mapping[str, Mapping[str, Any]]
-    """Id -> score columns."""
-    done: Selection | None = None
-    """The run that selected the rows, if one did."""
-
-
 def export(  # noqa: PLR0913 - the options of the command
     data: Any,
     trainer: str,
     output: str | Path | None = None,
     settings: GivenSettings = None,
     *,
-    template: str = "chatml",
+    template: str | None = None,
     columns: bool = False,
-    max_tokens: int = MAX_TOKENS,
+    max_tokens: int | None = None,
+    recipe: str | Path | None = None,
     check: bool = False,
     force: bool = False,
     push: str = "",
@@ -135,9 +120,13 @@ def export(  # noqa: PLR0913 - the options of the command
             "datasets".
         output: The folder to write; None writes nothing, for a check alone.
         settings: How rows are read (section `ingest`); for a run, as it read them.
-        template: The chat template: "chatml", "llama-2", "mistral", "vicuna-1.1" or "alpaca".
+        template: The chat template: "chatml" (where none is named), "llama-2", "mistral",
+            "vicuna-1.1" or "alpaca".
         columns: Whether scores, tags and clusters become columns `tacos_...`; of a run only.
-        max_tokens: Where the trainer cuts long rows; goes into its configuration.
+        max_tokens: Where the trainer cuts long rows; goes into its configuration; 2,048 where none
+            is given.
+        recipe: How the model is trained, as for `tacos.train`: its chat template, its length and
+            the trainer's whole configuration; for "trl", "llama-factory" and "axolotl".
         check: Whether to read the rows as the trainer will: how many it keeps, what it trains on.
         force: Whether an older export in the folder, and on the hub, is replaced.
         push: The repository on the Hugging Face hub (OWNER/NAME) that gets the rows and their card;
@@ -152,10 +141,8 @@ def export(  # noqa: PLR0913 - the options of the command
         OutputError: The folder or the repository exists, or cannot be written.
     """
     arguments.check_choice("trainer (--for)", trainer, TRAINERS)
-    templates.read_template(template)
-    arguments.check_type("max_tokens", max_tokens, int, "a number of tokens")
-    if max_tokens < 1:
-        raise ConfigError(f"max_tokens is {max_tokens}: give at least 1")
+    chosen = None if recipe is None else read_export_recipe(recipe, trainer)
+    template, max_tokens = _choose_form(template, max_tokens, chosen)
     publication = Publication(push, public, source, licence)
     publication.check(trainer)
     target = arguments.to_optional_path("output", output)
@@ -169,15 +156,17 @@ def export(  # noqa: PLR0913 - the options of the command
         raise ConfigError(
             "nothing to do: name a folder with -o (output), or look first with --check"
         )
-    pool = _read_pool(data, settings, columns)
+    pool = read_chat_pool(data, settings, columns)
     folder = trainer_folders.build_trainer_folder(
         trainer,
-        pool.chats,
+        FramedChats(pool.chats, chosen) if chosen else pool.chats,
         template,
         max_tokens,
     )
     left_out = [*pool.left_out, *folder.left_out]
     _check_rows_left(folder, left_out, trainer)
+    if chosen is not None:
+        add_recipe(folder, trainer, chosen)
     added = []
     if pool.columns:
         added = [pool.columns[id_] for id_ in folder.ids]
@@ -221,76 +210,25 @@ def export(  # noqa: PLR0913 - the options of the command
     )
 
 
-# Reading
-
-
-def _read_pool(data: Any, settings: GivenSettings, columns: bool) -> _Pool:
-    """The rows of a run's selection, or of a data set."""
-    is_path = isinstance(data, str | Path)
-    if isinstance(data, Selection) or (is_path and is_run_folder(data)):
-        return _read_selection(load(data), settings, columns)
-    if columns:
-        raise ConfigError(
-            "--columns adds a run's scores: give a run, such as selected.jsonl.run"
-        )
-    ingest = resolve_settings(settings).ingest
-    chats: SpilledValues[Chat] = SpilledValues()
-    left_out: list[LeftOutRow] = []
-    for batch in reading.read_rows(data):
-        if batch.first_row == 0 and batch.rows:
-            rows = [row for _, row in batch.rows]
-            detect_layout(rows, ingest, name=batch.file)
-        left_out += [LeftOutRow(reject.id, reject.reason) for reject in batch.rejects]
-        for number, row in batch.rows:
-            _add_chat(chats, left_out, row, f"{batch.file}:{number}", ingest)
-    return _Pool(chats, left_out, {})
-
-
-def _read_selection(
-    done: Selection,
-    settings: GivenSettings,
-    columns: bool,
-) -> _Pool:
-    """The selected rows of a run, in the order of the input."""
-    ingest = resolve_run_settings(settings, done.settings).ingest
-    chats: SpilledValues[Chat] = SpilledValues()
-    left_out: list[LeftOutRow] = []
-    ids = done.in_input_order["id"].to_list()
-    for id_, row in zip(ids, done.rows, strict=True):
-        _add_chat(chats, left_out, row, id_, ingest)
-    score_columns: dict[str, Mapping[str, Any]] = {}
-    if columns:
-        for score in done.scores.iter_rows(named=True):
-            score_columns[score["id"]] = {
-                f"{writing.PREFIX}{name}": value for name, value in score.items()
-            }
-    return _Pool(
-        chats,
-        left_out,
-        score_columns,
-        done,
-    )
-
-
-def _add_chat(
-    chats: SpilledValues[Chat],
-    left_out: list[LeftOutRow],
-    row: Mapping[str, Any],
-    id_: str,
-    ingest: IngestSettings,
-) -> None:
-    """Add a row to the chats, or the reason why it is none."""
-    try:
-        row_to_json(row)
-    except (TypeError, ValueError, RecursionError) as error:
-        # Of lone surrogates, for example: no file can hold them.
-        reason = f"cannot be stored as JSON: {type(error).__name__}"
-        left_out.append(LeftOutRow(id_, reason))
-        return
-    try:
-        chats.append(read_chat(row, id_, ingest))
-    except UnusableRow as problem:
-        left_out.append(LeftOutRow(id_, problem.reason))
+def _choose_form(
+    template: str | None,
+    max_tokens: int | None,
+    recipe: Recipe | None,
+) -> tuple[str, int]:
+    """The chat template and the length of rows. Raises `ConfigError`."""
+    if recipe is not None:
+        if template is not None or max_tokens is not None:
+            raise ConfigError(
+                "the recipe has a template and a length: leave out --template and --max-tokens"
+            )
+        return recipe.template, recipe.max_length
+    template = "chatml" if template is None else template
+    templates.read_template(template)
+    max_tokens = MAX_TOKENS if max_tokens is None else max_tokens
+    arguments.check_type("max_tokens", max_tokens, int, "a number of tokens")
+    if max_tokens < 1:
+        raise ConfigError(f"max_tokens is {max_tokens}: give at least 1")
+    return template, max_tokens
 
 
 # Writing

@@ -14,6 +14,8 @@ from tests.unit.trainers.committed_values import (
     TAGLM_BATCH,
 )
 
+import tacos
+from tacos.errors import ConfigError
 from tacos.trainers import rendering
 from tacos.trainers.recipe import RECIPES, Recipe, read_recipe
 from tacos.trainers.rendering import TrlJob
@@ -156,3 +158,39 @@ def test_nothing_is_reported_to_anybody() -> None:
 def test_yaml_reads_every_value_back(value: Any) -> None:
     text = rendering.write_yaml({"value": value})
     assert yaml.safe_load(text) == {"value": value}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("trainer", ["trl", "llama-factory", "axolotl"])
+def test_an_export_by_a_recipe_has_the_whole_configuration(
+    name: str, trainer: str, tmp_path: Path
+) -> None:
+    recipe = read_recipe(name)
+    rows = [{"instruction": "Add.", "input": "1 and 2", "output": "3"}] * 3
+    exported = tacos.export(rows, trainer, tmp_path / "train", recipe=name)
+    file = next(name for name in exported.files if name.endswith(".yaml"))
+    text = (tmp_path / "train" / file).read_text("utf-8")
+    assert f"hash {recipe.hash}" in text.splitlines()[0]
+    settings = yaml.safe_load(text)
+    assert settings["learning_rate"] == recipe.learning_rate
+    length = settings.get("max_length" if trainer == "trl" else "cutoff_len")
+    assert (length or settings["sequence_len"]) == recipe.max_length
+    assert settings.get("val_size", settings.get("val_set_size", 0)) in (
+        recipe.held_out,
+        0,
+    )
+    written = (tmp_path / "train" / exported.files[0]).read_text("utf-8")
+    is_framed = "### Instruction: Add. ### Input: 1 and 2" in written
+    assert is_framed == (recipe.frame == "alpaca-line")
+
+
+def test_an_export_by_a_recipe_refuses_what_the_recipe_decides() -> None:
+    rows = [{"instruction": "Add.", "output": "3"}]
+    with pytest.raises(ConfigError, match="leave out --template and --max-tokens"):
+        tacos.export(rows, "trl", recipe="small", template="chatml", check=True)
+    with pytest.raises(
+        ConfigError, match="--recipe is for trl, llama-factory, axolotl"
+    ):
+        tacos.export(rows, "sharegpt", recipe="small", check=True)
+    with pytest.raises(ConfigError, match="for 1,000 rows at most"):
+        tacos.export(rows * 1001, "trl", recipe="paper-llama2-7b", check=True)
