@@ -44,6 +44,7 @@ from tacos.models.training.tagger import (
     hash_fold,
     pick_spellings,
 )
+from tacos.models.word_tokenizer import WordTokenizer
 from tacos.records import Encoder
 
 N_FOLDS, N_PAIRS = 5, 60_000
@@ -97,7 +98,10 @@ class Plain:
         self.table = token_distillation.distil_table(
             token_distillation.encode_tokens(teacher), directions
         )
-        self.tokenizer = minilm_encoder.load_tokenizer(static_encoder.MAX_TOKENS)
+        self.tokenizer = WordTokenizer(
+            minilm_encoder.load_tokenizer(static_encoder.MAX_TOKENS),
+            static_encoder.MAX_TOKENS,
+        )
 
     def encode(self, texts: list[str]) -> np.ndarray:
         counts = static_encoder.count_tokens(

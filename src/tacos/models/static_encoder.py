@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +23,7 @@ from tokenizers import Tokenizer
 from tacos.errors import ModelError
 from tacos.methods.measures.unit_rows import scale_rows
 from tacos.models import int8_tensors
+from tacos.models.word_tokenizer import WordTokenizer
 
 DATA = Path(__file__).parent / "data"
 TABLE = "static.safetensors"
@@ -37,7 +37,7 @@ Vectors = npt.NDArray[np.float32]
 class TokenTable(NamedTuple):
     """An encoder's files in memory: the tokenizer, the table (tokens, dim) and a hash of both."""
 
-    tokenizer: Tokenizer
+    tokenizer: WordTokenizer
     table: Vectors
     digest: str
 
@@ -112,7 +112,7 @@ def encode_tokens(
 
 
 def count_tokens(
-    tokenizer: Tokenizer,
+    tokenizer: WordTokenizer,
     texts: Sequence[str],
     max_tokens: int,
     n_tokens: int,
@@ -124,19 +124,10 @@ def count_tokens(
     # Cut before tokenising: a text of megabytes would take seconds for tokens that are not read.
     max_characters = MAX_CHARACTERS_PER_TOKEN * max_tokens
     beginnings = [replace_surrogates(text[:max_characters]) for text in texts]
-    encodings = tokenizer.encode_batch_fast(beginnings, add_special_tokens=False)
-    token_ids = [encoding.ids for encoding in encodings]
-    lengths = map(len, token_ids)
-    ends = np.cumsum([0, *lengths], dtype=np.int32)
-    n_entries = int(ends[-1])
-    columns = np.fromiter(
-        chain.from_iterable(token_ids),
-        dtype=np.int32,
-        count=n_entries,
-    )
-    ones = np.ones(n_entries, dtype=np.float32)
+    columns, ends = tokenizer.tokenise(beginnings)
+    ones = np.ones(len(columns), dtype=np.float32)
     return sp.csr_array(
-        (ones, columns, ends),
+        (ones, columns, np.concatenate([np.zeros(1, dtype=np.int32), ends])),
         shape=(len(texts), n_tokens),
     )
 
@@ -210,4 +201,4 @@ def load_token_table(
     tokenizer.enable_truncation(max_tokens)
     tokenizer.no_padding()
     table = int8_tensors.unpack_matrix(tensors, "table")
-    return TokenTable(tokenizer, table, digest)
+    return TokenTable(WordTokenizer(tokenizer, max_tokens), table, digest)

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 from tacos.models import int8_tensors, minilm_encoder, static_encoder
 from tacos.models.static_encoder import Vectors
 from tacos.models.training import corpora, token_distillation, token_table_fit
+from tacos.models.word_tokenizer import WordTokenizer
 
 
 def train_encoder(
@@ -47,7 +48,10 @@ def _fit_table(
     prior = token_distillation.distil_table(token_vectors, directions)
 
     # Fit to whole texts, first in closed form, then by gradient descent.
-    tokenizer = minilm_encoder.load_tokenizer(static_encoder.MAX_TOKENS)
+    tokenizer = WordTokenizer(
+        minilm_encoder.load_tokenizer(static_encoder.MAX_TOKENS),
+        static_encoder.MAX_TOKENS,
+    )
     occurrences = static_encoder.count_tokens(
         tokenizer,
         texts,

@@ -1,0 +1,174 @@
+"""Tokenises texts quickly: each distinct word goes through the tokenizer once per process.
+
+A BERT tokenizer splits a text at blanks and punctuation before it looks at the words, so the tokens
+of a word are the same in any text. For texts in ASCII that holds of whole tokens, too: all other
+texts, and those with control characters or the names of special tokens, are left to the tokenizer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+from tokenizers import Tokenizer
+
+WORD = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")
+CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+"""Control characters, which the tokenizer removes before it splits."""
+LONGEST_WORD = 100
+"""The tokenizer knows no longer word, so that one stands for all of them."""
+MAX_REMEMBERED = 200_000
+"""The number of words that are remembered, some 30 MB, before all are forgotten."""
+Ids = npt.NDArray[np.int32]
+
+
+class WordNumbers(dict[str, int]):
+    """A number for each word, in the order in which they were first looked up."""
+
+    def __missing__(self, word: str) -> int:
+        if len(word) > LONGEST_WORD + 1:
+            return self[word[: LONGEST_WORD + 1]]
+        number = len(self)
+        self[word] = number
+        return number
+
+
+class WordTokenizer:
+    """A tokenizer that remembers words. It gives the tokens that the tokenizer alone gives.
+
+    `max_tokens` is where the tokenizer cuts a text.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, max_tokens: int) -> None:
+        self._tokenizer = tokenizer
+        self._max_tokens = max_tokens
+        setup = orjson.loads(tokenizer.to_str())
+        self._splits_words = _splits_words(setup)
+        names = [re.escape(token["content"]) for token in setup["added_tokens"]]
+        self._unusual = re.compile("|".join([CONTROL, *names]))
+        self._forget_words()
+
+    def tokenise(self, texts: Sequence[str]) -> tuple[Ids, Ids]:
+        """Return the tokens of all texts, one after the other, and where each text ends."""
+        is_plain = np.array([self._is_plain(text) for text in texts], dtype=np.bool_)
+        plain = [text for text, flag in zip(texts, is_plain, strict=True) if flag]
+        others = [text for text, flag in zip(texts, is_plain, strict=True) if not flag]
+        ids, lengths = _merge_runs(
+            is_plain,
+            self._tokenise_words(plain),
+            self._tokenise_texts(others),
+        )
+        return ids, np.cumsum(lengths, dtype=np.int32)
+
+    def _is_plain(self, text: str) -> bool:
+        """Say whether the words of a text may be tokenised one by one."""
+        if not self._splits_words or not text.isascii():
+            return False
+        return self._unusual.search(text) is None
+
+    def _tokenise_texts(self, texts: Sequence[str]) -> tuple[Ids, Ids]:
+        """Return the tokens of texts and how many each has, as the tokenizer gives them."""
+        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        token_ids = [encoding.ids for encoding in encodings]
+        lengths = np.array([len(ids) for ids in token_ids], dtype=np.int32)
+        flat = np.fromiter(
+            chain.from_iterable(token_ids),
+            dtype=np.int32,
+            count=int(lengths.sum()),
+        )
+        return flat, lengths
+
+    def _tokenise_words(self, texts: Sequence[str]) -> tuple[Ids, Ids]:
+        """Return the tokens of plain texts and how many each has, by their words."""
+        if len(self._numbers) > MAX_REMEMBERED:
+            self._forget_words()
+        words = [WORD.findall(text.lower()) for text in texts]
+        n_words = np.array([len(own) for own in words], dtype=np.int64)
+        numbers = np.fromiter(
+            map(self._numbers.__getitem__, chain.from_iterable(words)),
+            dtype=np.int64,
+            count=int(n_words.sum()),
+        )
+        self._learn_words()
+
+        # A word is a run of tokens: where it starts among those of all words, and its length.
+        lengths = self._lengths[numbers]
+        ends = np.cumsum(lengths)
+        first = self._starts[numbers] - (ends - lengths)
+        n_tokens = int(ends[-1]) if len(ends) else 0
+        ids = self._ids[np.arange(n_tokens) + np.repeat(first, lengths)]
+
+        # The tokens of each text, and which of them stand before the cut
+        ends_of_texts = np.concatenate([[0], ends])[np.cumsum(n_words)]
+        lengths_of_texts = np.diff(ends_of_texts, prepend=0)
+        kept = np.minimum(lengths_of_texts, self._max_tokens)
+        if (kept < lengths_of_texts).any():
+            start_of_token = np.repeat(
+                ends_of_texts - lengths_of_texts, lengths_of_texts
+            )
+            ids = ids[np.arange(n_tokens) - start_of_token < self._max_tokens]
+        return ids, kept.astype(np.int32)
+
+    def _learn_words(self) -> None:
+        """Tokenise the words that were looked up for the first time."""
+        new_words = list(self._numbers)[len(self._starts) :]
+        if not new_words:
+            return
+        # A word of the vocabulary is one token: the tokenizer takes the longest that fits.
+        known = [self._tokenizer.token_to_id(word) for word in new_words]
+        is_known = np.array([number is not None for number in known], dtype=np.bool_)
+        whole = np.array([number for number in known if number is not None], np.int32)
+        others = [
+            word
+            for word, number in zip(new_words, known, strict=True)
+            if number is None
+        ]
+        ids, lengths = _merge_runs(
+            is_known,
+            (whole, np.ones(len(whole), dtype=np.int32)),
+            self._tokenise_texts(others),
+        )
+        ends = len(self._ids) + np.cumsum(lengths, dtype=np.int64)
+        self._ids = np.concatenate([self._ids, ids])
+        self._starts = np.concatenate([self._starts, ends - lengths])
+        self._lengths = np.concatenate([self._lengths, lengths])
+
+    def _forget_words(self) -> None:
+        self._numbers = WordNumbers()
+        self._ids: Ids = np.zeros(0, dtype=np.int32)
+        self._starts = np.zeros(0, dtype=np.int64)
+        self._lengths: Ids = np.zeros(0, dtype=np.int32)
+
+
+def _merge_runs(
+    is_first: npt.NDArray[np.bool_],
+    first: tuple[Ids, Ids],
+    second: tuple[Ids, Ids],
+) -> tuple[Ids, Ids]:
+    """Merge two lists of runs, each given by its ids and its lengths, in the order of a flag."""
+    lengths = np.empty(len(is_first), dtype=np.int32)
+    lengths[is_first] = first[1]
+    lengths[~is_first] = second[1]
+    is_of_first = np.repeat(is_first, lengths)
+    ids = np.empty(len(is_of_first), dtype=np.int32)
+    ids[is_of_first] = first[0]
+    ids[~is_of_first] = second[0]
+    return ids, lengths
+
+
+def _splits_words(setup: dict[str, object]) -> bool:
+    """Say whether a tokenizer splits texts as a BERT tokenizer for lower-case words does."""
+    expected = {
+        "normalizer": {"type": "BertNormalizer", "clean_text": True, "lowercase": True},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "model": {"type": "WordPiece", "max_input_chars_per_word": LONGEST_WORD},
+    }
+    for part, values in expected.items():
+        own = setup.get(part)
+        if not isinstance(own, dict) or not values.items() <= own.items():
+            return False
+    return True
