@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -202,16 +201,24 @@ def _measure_rarity(tokens: sp.csr_array) -> Array:
 
     The tokenizer's numbers rise as its words become rarer, so the logarithm of the number serves.
     """
-    rarity = np.log2(1.0 + tokens.indices)
-    rows: list[tuple[float, float]] = []
-    for start, end in pairwise(tokens.indptr.tolist()):
-        own = np.sort(rarity[start:end])
-        if not len(own):
-            rows.append((0.0, 0.0))
-            continue
-        rarest = own[-max(1, len(own) // 10) :]
-        rows.append((float(own.mean()), float(rarest.mean())))
-    return np.array(rows, dtype=np.float64).reshape(-1, 2)
+    lengths = np.diff(tokens.indptr).astype(np.int64)
+    n_rarest = np.maximum(lengths // 10, np.minimum(lengths, 1))
+    row_of_token = np.repeat(np.arange(len(lengths)), lengths)
+    # Sorted within each text, the rarest token last
+    order = np.lexsort((tokens.indices, row_of_token))
+    rarity = np.log2(1.0 + tokens.indices[order])
+    places_to_end = tokens.indptr[1:][row_of_token] - np.arange(len(order))
+    is_rarest = places_to_end <= n_rarest[row_of_token]
+
+    rows = np.zeros((len(lengths), 2))
+    # `bincount` adds up in the order of the tokens, whatever stands beside a text.
+    sums = np.bincount(row_of_token, rarity, minlength=len(lengths))
+    sums_of_rarest = np.bincount(
+        row_of_token[is_rarest], rarity[is_rarest], minlength=len(lengths)
+    )
+    np.divide(sums, lengths, out=rows[:, 0], where=lengths > 0)
+    np.divide(sums_of_rarest, n_rarest, out=rows[:, 1], where=lengths > 0)
+    return rows
 
 
 def _cosine(

@@ -258,7 +258,9 @@ def test_whole_numbers_keep_what_matters_of_a_kernel() -> None:
     supports = machine.supports[:500] / unit
     squares = ((exact[:, None] - supports) ** 2).sum(axis=2)
     rounded = kernel_machine.compute_kernel(
-        rows, machine.supports[:500].astype(np.float32), machine.gamma / unit**2
+        rows,
+        kernel_machine.Supports.prepare(machine.supports[:500]),
+        machine.gamma / unit**2,
     )
     assert rounded == pytest.approx(np.exp(-machine.gamma * squares), abs=0.01)
 

@@ -380,8 +380,9 @@ def _fit_on_shipped(data: _GradedData, rows: Rows) -> judge_model.JudgeModel:
     machine = base.machine
     supports = kernel_machine.quantise_columns(machine.blocks, columns.blocks)
     scale = machine.gamma / kernel_machine.unit_length(machine.blocks) ** 2
-    values = supports.astype(np.float32)
-    kernel = kernel_machine.compute_kernel(supports, values, scale).astype(np.float64)
+    columns_of_supports = kernel_machine.Supports.prepare(supports)
+    whole_kernel = kernel_machine.compute_kernel(supports, columns_of_supports, scale)
+    kernel = whole_kernel.astype(np.float64)
     terms = {}
     for side in judge_model.SIDES:
         idf = base.idf[side]
