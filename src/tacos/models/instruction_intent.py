@@ -103,7 +103,17 @@ _TRUTH = re.compile(
     r"\b(?:yes or no|true or false|how (?:many|much)|one word|single word"
     r"|positive or negative|name (?:for|of) )"
 )
+_TRUTH_MARKS = (
+    " or no",
+    " or false",
+    "how m",
+    " word",
+    " or neg",
+    "name for",
+    "name of",
+)
 _ONE_SENTENCE = re.compile(r"\b(?:one|a|single|1)[- ]sentence\b|\ba title\b|一句话")
+_ONE_SENTENCE_MARKS = ("sentence", "a title", "一句话")
 _LIMIT = re.compile(
     # "in at most 50 words"
     r"\b(?:in|within|under|at most|no more than|less than|fewer than|maximum(?: of)?|max|up to"
@@ -153,9 +163,9 @@ def read_intent(
     def mentions(word_list: frozenset[str]) -> bool:
         return not word_list.isdisjoint(distinct)
 
-    short = mentions(SHORT) or bool(_ONE_SENTENCE.search(lower))
+    short = mentions(SHORT) or _asks_one_sentence(lower)
     # "Identify ... and find a title" asks for a text: a label is asked only if no short text is.
-    label = not short and (mentions(LABEL) or bool(_TRUTH.search(lower)))
+    label = not short and (mentions(LABEL) or _asks_truth(lower))
     limit = _find_word_limit(lower) if "word" in lower else 0
     return InstructionIntent(
         label=label,
@@ -174,12 +184,29 @@ def read_intent(
     )
 
 
+# A pattern is tried only if one of its marks occurs.
+
+
+def _asks_one_sentence(lower: str) -> bool:
+    if not any(mark in lower for mark in _ONE_SENTENCE_MARKS):
+        return False
+    return _ONE_SENTENCE.search(lower) is not None
+
+
+def _asks_truth(lower: str) -> bool:
+    if not any(mark in lower for mark in _TRUTH_MARKS):
+        return False
+    return _TRUTH.search(lower) is not None
+
+
 def _find_item_count(words: Sequence[str]) -> int:
     """Find the first number from 2 to 30 that counts items, or 0.
 
     A plural follows within four words, and no unit of length or time within two.
     """
     for position, word in enumerate(words[:MAX_SEARCHED_WORDS]):
+        if word not in NUMBERS and not word.isdecimal():
+            continue
         number = _parse_small_number(word)
         # "One" counts nothing: it is mostly a pronoun or an article.
         if not 2 <= number <= MAX_ITEMS:

@@ -20,41 +20,55 @@ _SELF = (
 _SCORE = r"(?:scores?|ratings?|grades?|marks?|points|stars|verdict)"
 _TOP = r"(?:100|10|ten|full|max|maximum|highest|perfect|top|best|excellent|outstanding)"
 _JUDGE = r"(?:evaluators?|graders?|raters?|annotators?|assessors?|rubric)"
-# Pleas whatever the instruction is about.
+
+
+def _join_patterns(beginning_with_words: Sequence[str], *others: str) -> str:
+    """Join patterns so that those which begin with a word are tried at words only."""
+    words = "|".join(beginning_with_words)
+    return "|".join([rf"\b(?=\w)(?:{words})", *others])
+
+
+# Pleas whatever the instruction is about. Each begins with a word.
 _BLUNT = (
-    r"\b(?:ignore|disregard|forget|override|bypass)\b[^.!?\n]{0,50}"
+    r"(?:ignore|disregard|forget|override|bypass)\b[^.!?\n]{0,50}"
     r"\b(?:above|previous|prior|earlier|instructions?|rubric|criteria|guidelines|system prompt"
     r"|other (?:answer|response))\b",
-    r"\b(?:dear|attention|note to|message (?:to|for)|hey|hello) (?:the )?"
+    r"(?:dear|attention|note to|message (?:to|for)|hey|hello) (?:the )?"
     rf"(?:{_JUDGE}|judges?|reviewers?)\b"
-    rf"|\b(?:the|any|your|ask) (?:the )?{_JUDGE}\b",
-    rf"\b{_SELF}\b[^.!?\n]{{0,50}}\b(?:deserves?|merits?|earns?|is worth|"
+    rf"|(?:the|any|your|ask) (?:the )?{_JUDGE}\b",
+    rf"{_SELF}\b[^.!?\n]{{0,50}}\b(?:deserves?|merits?|earns?|is worth|"
     r"(?:should|must|ought to) (?:be|get|receive|win)|"
     r"(?:is|are) (?:clearly |by far |simply |the )*"
     r"(?:best|perfect|better|superior|flawless|winner|100))\b",
-    rf"\b(?:rate|grade|score|mark|judge|rank|evaluate) {_SELF}\b",
-    rf"\b{_SCORE} (?:for|of|to) {_SELF}\b",
-    rf"\b(?:prefer|choose|select|pick|favou?r|vote for) "
+    rf"(?:rate|grade|score|mark|judge|rank|evaluate) {_SELF}\b",
+    rf"{_SCORE} (?:for|of|to) {_SELF}\b",
+    rf"(?:prefer|choose|select|pick|favou?r|vote for) "
     rf"(?:it|this one|{_SELF}|response [ab12]|answer [ab12])\b"
-    rf"|\b(?:better than|over) the other (?:one|{_THING})\b"
-    rf"|\bbest (?:possible )?{_THING}\b",
-    r"忽略(?:以上|上述|之前|前面)|满分|最高分|一百分|评委|裁判",
+    rf"|(?:better than|over) the other (?:one|{_THING})\b"
+    rf"|best (?:possible )?{_THING}\b",
 )
 # Pleas unless the instruction speaks of scores.
 _PLAIN = (
-    r"\b(?:rate|grade|score|mark|judge|rank) (?:me|it|this)"
+    r"(?:rate|grade|score|mark|judge|rank) (?:me|it|this)"
     r"(?= ?(?:\d|as\b|a\b|with\b|highly\b|[.!]|$))",
-    r"\b(?:100 ?/ ?100|10 ?/ ?10|5 ?/ ?5|(?:10|ten) out of (?:10|ten)|100 out of 100|score of 100"
+    r"(?:100 ?/ ?100|10 ?/ ?10|5 ?/ ?5|(?:10|ten) out of (?:10|ten)|100 out of 100|score of 100"
     r"|100 points)\b",
-    r"\b(?:give|award|assign|grant|output|return|merits?|deserves?|receives?)\b[^.!?\n]{0,40}"
+    r"(?:give|award|assign|grant|output|return|merits?|deserves?|receives?)\b[^.!?\n]{0,40}"
     rf"\b{_TOP}[ -](?:possible )?{_SCORE}\b",
-    r"\b(?:assign|award|output|return)\b[^.!?\n]{0,15}\b100\b(?! ?%|\w)",
-    rf"\b(?:full|maximum|highest|perfect|top)[ -](?:marks|{_SCORE})\b",
-    r"\b(?:score|rating|grade) ?[:=] ?\d",
-    r"打分|评分|高分",
+    r"(?:assign|award|output|return)\b[^.!?\n]{0,15}\b100\b(?! ?%|\w)",
+    rf"(?:full|maximum|highest|perfect|top)[ -](?:marks|{_SCORE})\b",
+    r"(?:score|rating|grade) ?[:=] ?\d",
 )
-BLUNT = re.compile("|".join(_BLUNT), re.IGNORECASE)
-PLEA = re.compile("|".join((*_BLUNT, *_PLAIN)), re.IGNORECASE)
+_BLUNT_CHINESE = r"忽略(?:以上|上述|之前|前面)|满分|最高分|一百分|评委|裁判"
+_PLAIN_CHINESE = r"打分|评分|高分"
+_BLUNT_PATTERN = _join_patterns(_BLUNT, _BLUNT_CHINESE)
+_PLEA_PATTERN = _join_patterns((*_BLUNT, *_PLAIN), _BLUNT_CHINESE, _PLAIN_CHINESE)
+# In small letters, because a pattern that ignores case is several times slower.
+_SMALL_PATTERNS = (re.compile(_PLEA_PATTERN), re.compile(_BLUNT_PATTERN))
+_PATTERNS = (
+    re.compile(_PLEA_PATTERN, re.IGNORECASE),
+    re.compile(_BLUNT_PATTERN, re.IGNORECASE),
+)
 
 # What must occur in a response before the patterns are worth trying.
 TRIGGERS = word_set(
@@ -102,10 +116,14 @@ def suspect_plea(
         speaks_of_judging = not JUDGING.isdisjoint(distinct)
         if speaks_of_judging or len(ASKING & distinct) > 2:
             return True
-    if not _has_trigger(response, distinct):
-        return False
-    pattern = BLUNT if scoring else PLEA
-    return bool(pattern.search(response))
+    return _has_trigger(response, distinct) and _pleads(response, scoring)
+
+
+def _pleads(text: str, scoring: bool) -> bool:
+    """Say whether a text holds a plea in plain words."""
+    if text.isascii():
+        return _SMALL_PATTERNS[scoring].search(text.lower()) is not None
+    return _PATTERNS[scoring].search(text) is not None
 
 
 def _has_trigger(response: str, words: Set[str]) -> bool:
@@ -136,13 +154,12 @@ def cut_pleas(
     'Paris.'
     """
     sentences = _SENTENCE.findall(response)
-    pattern = BLUNT if scoring else PLEA
     hidden: set[int] = set()
     if not scoring:
         hidden = _find_hidden_pleas(sentences, topic)
     kept: list[str] = []
     for position, sentence in enumerate(sentences):
-        if position in hidden or pattern.search(sentence):
+        if position in hidden or _pleads(sentence, scoring):
             continue
         kept.append(sentence)
     if len(kept) == len(sentences):

@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 from tacos.models import instruction_intent, persuasion_attacks, task_features
-from tacos.models.instruction_intent import InstructionIntent, word_set
+from tacos.models.instruction_intent import InstructionIntent
+from tacos.models.word_classes import ClassCounts, count_classes
 
 MAX_CHARS = 20_000
 """Longer texts are measured on their first 20,000 characters."""
@@ -34,7 +35,9 @@ _FULL_STOPS = (".", "!", "?", "。", "！", "？")
 _QUESTION_MARKS = ("?", "？")
 _CLOSING_MARKS = ".!?。！？…\"'”’)]}`;>*|"
 _ITEM_SEPARATOR = re.compile(r",\s+(?:and |or )?|\s+and\s+|;\s+|\d\. ")
-_SHOUTED = re.compile(r"\b[A-Z]{4,}\b")
+# A pattern that begins with the letters it needs is found many times faster than one that begins
+# with `\b`, so what stands before the first letter is looked up behind it.
+_SHOUTED = re.compile(r"[A-Z](?<=\b.)[A-Z]{3,}\b")
 # Empty answers, layout, code.
 _NOTHING = re.compile(
     r"\W*(?:none|n/?a|null|nil|nan|no ?(?:output|answer|response|input))\W*",
@@ -63,18 +66,18 @@ _BLANK = re.compile(
     r"|\{\{?\w+\}?\}|\.{5,}"
 )
 _BLANK_MARKS = ("__", "[", "XXX", "<", "{", ".....")
-_LEFTOVER = re.compile(
-    r"###|(?:^|\n)\s*(?:instructions?|input|output|response|answer|human|assistant|user|q|a)\s*:"
-    r"|\bno ?input\b|<\|\w+\|>|</s>|�",
-    re.IGNORECASE,
+_LEFTOVER_LABEL = re.compile(
+    r"^\s*(?:instructions?|input|output|response|answer|human|assistant|user|q|a)\s*:",
+    re.IGNORECASE | re.MULTILINE,
 )
-_LEFTOVER_MARKS = ("##", ":", "|>", "</s>", "�", "nput")
+_LEFTOVER = re.compile(r"###|\bno ?input\b|<\|\w+\|>|</s>|�", re.IGNORECASE)
+_LEFTOVER_MARKS = ("##", "|>", "</s>", "�", "nput")
 # Phrasing.
 _REFUSAL = re.compile(
-    r"\bas an? (?:ai|artificial|language)\b|\bi(?:'m| am) (?:sorry|unable|not able|not sure)"
-    r"|\bi (?:cannot|can't|can not|do not|don't) "
+    r"\b(?:as an? (?:ai|artificial|language)\b|i(?:'m| am) (?:sorry|unable|not able|not sure)"
+    r"|i (?:cannot|can't|can not|do not|don't) "
     r"(?:know|have|provide|understand|answer|help|access|assist|complete|generate)"
-    r"|\bnot possible to\b|\bsorry,|\bi apologi[sz]e|无法|抱歉|对不起",
+    r"|not possible to\b|sorry,|i apologi[sz]e)|无法|抱歉|对不起",
     re.IGNORECASE,
 )
 _DECLINING = frozenset(
@@ -102,13 +105,6 @@ _EXAMPLES = (
     "例如",
     "比如",
 )
-_HEDGES = word_set("maybe perhaps possibly probably might somewhat guess")
-_REASONS = word_set(
-    "because therefore thus hence since however although while whereas first firstly second "
-    "secondly third thirdly next then finally additionally furthermore moreover also overall"
-)
-_SELF = word_set("i me my mine myself i'm i've i'd i'll")
-_READER = word_set("you your yours yourself you're you'll you've")
 
 
 def measure_response(
@@ -123,13 +119,13 @@ def measure_response(
     instruction = instruction[:MAX_CHARS].strip()
     response = response[:MAX_CHARS].strip()
     asked_words = find_words(instruction)
+    asked = frozenset(asked_words)
     n_asked_words = len(asked_words)
     intent = instruction_intent.read_intent(instruction, asked_words)
 
     words = find_words(response)
     if persuasion_attacks.suspect_plea(response, words, intent.scoring):
-        topic = frozenset(asked_words)
-        kept = persuasion_attacks.cut_pleas(response, topic, intent.scoring)
+        kept = persuasion_attacks.cut_pleas(response, asked, intent.scoring)
         response = kept
         words = find_words(kept)
 
@@ -139,6 +135,8 @@ def measure_response(
     sentences = [part for part in _SENTENCE.split(response) if part.strip()]
     n_sentences = len(sentences)
     counts = Counter(words)
+    classes = count_classes(counts)
+    numbers = {word: count for word, count in counts.items() if word[0].isdigit()}
     other_script = _detect_script(instruction) != _detect_script(response)
 
     # The order is that of `FEATURES`.
@@ -155,13 +153,13 @@ def measure_response(
         *_measure_layout(response, n_items, intent),
         *_measure_ending(response, n_words, n_items),
         *_measure_repetition(words, sentences, counts),
-        *_measure_relevance(intent, asked_words, words),
+        *_measure_relevance(intent, asked_words, asked, words, counts.keys()),
         *_measure_compliance(intent, response, n_words, n_items),
         *_measure_code(intent, response),
         float(other_script and not intent.tongue),
         *_measure_hygiene(intent, response, n_sentences),
-        *_measure_phrasing(response, counts, n_words, n_items),
-        *_measure_tone(intent, response, counts, words, n_sentences),
+        *_measure_phrasing(response, counts, classes, numbers, n_words, n_items),
+        *_measure_tone(intent, response, classes, words, n_sentences),
         float(intent.label),
         float(intent.short),
         float(intent.prose),
@@ -176,7 +174,7 @@ def measure_response(
         response,
         asked_words,
         words,
-        counts,
+        task_features.WordSets(asked, counts.keys(), numbers, classes),
         sentences,
     )
     return features, response
@@ -369,19 +367,21 @@ def _share_of_repeats(parts: Sequence[str]) -> float:
 def _measure_relevance(
     intent: InstructionIntent,
     asked_words: Sequence[str],
+    asked: Set[str],
     words: Sequence[str],
+    own: Set[str],
 ) -> Features:
     # Words are compared by their first five letters, so that endings make no difference.
-    topic = {word[:5] for word in asked_words if _is_content_word(word)}
-    stems = {word[:5] for word in words}
+    topic = {word[:5] for word in asked if _is_content_word(word)}
+    stems = {word[:5] for word in own}
     # An instruction without content words is covered neither well nor badly.
     covered = 0.5
     if topic:
         shared = topic & stems
         covered = len(shared) / len(topic)
 
-    new_words = set(words).difference(asked_words)
-    n_new = sum(len(word) > 3 or not word.isascii() for word in new_words)
+    new_words = [word for word in own - asked if len(word) > 3 or not word.isascii()]
+    n_new = len(new_words)
 
     opening = [word[:5] for word in words[:8]]
     restated = 0.0
@@ -416,12 +416,12 @@ def _measure_echo(
     words: Sequence[str],
 ) -> float:
     """Return the share of the response's 4-grams that are the instruction's."""
-    own_grams = list(_iterate_four_grams(words))
-    if not own_grams:
+    n_grams = len(words) - 3
+    if n_grams < 1 or len(asked_words) < 4:
         return 0.0
     asked_grams = set(_iterate_four_grams(asked_words))
-    n_echoed = sum(map(asked_grams.__contains__, own_grams))
-    return n_echoed / len(own_grams)
+    n_echoed = sum(map(asked_grams.__contains__, _iterate_four_grams(words)))
+    return n_echoed / n_grams
 
 
 def _iterate_four_grams(words: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
@@ -529,8 +529,12 @@ def _measure_hygiene(
     n_blanks = 0
     if any(mark in response for mark in _BLANK_MARKS):
         n_blanks = len(_BLANK.findall(response))
+    has_colon = ":" in response
+    has_mark = any(mark in response for mark in _LEFTOVER_MARKS)
     leftovers = False
-    if any(mark in response for mark in _LEFTOVER_MARKS):
+    if has_colon:
+        leftovers = bool(_LEFTOVER_LABEL.search(response))
+    if not leftovers and (has_colon or has_mark):
         leftovers = bool(_LEFTOVER.search(response))
     return (
         float(small_initial and sentence_asked),
@@ -544,6 +548,8 @@ def _measure_hygiene(
 def _measure_phrasing(
     response: str,
     counts: Counter[str],
+    classes: ClassCounts,
+    numbers: Mapping[str, int],
     n_words: int,
     n_items: int,
 ) -> Features:
@@ -554,34 +560,21 @@ def _measure_phrasing(
     n_courtesy = sum(phrase in lower for phrase in _CLOSERS)
     n_courtesy += lower.startswith(_OPENERS)
     n_examples = sum(map(lower.count, _EXAMPLES))
-    n_numbers = 0
-    for word, count in counts.items():
-        if word[0].isdigit():
-            n_numbers += count
+    n_numbers = sum(numbers.values())
     return (
         float(refuses),
-        _measure_word_share(_HEDGES, counts, n_words),
+        _divide(classes.doubts, n_words),
         _log_count(n_courtesy),
         _log_count(n_examples),
-        _measure_word_share(_REASONS, counts, n_words),
+        _divide(classes.reasons, n_words),
         _divide(max(n_numbers - n_items, 0), n_words),
     )
-
-
-def _measure_word_share(
-    word_list: frozenset[str],
-    counts: Counter[str],
-    n_words: int,
-) -> float:
-    """Return the share of words that are on a list."""
-    n_listed = sum(counts[word] for word in word_list & counts.keys())
-    return _divide(n_listed, n_words)
 
 
 def _measure_tone(
     intent: InstructionIntent,
     response: str,
-    counts: Counter[str],
+    classes: ClassCounts,
     words: Sequence[str],
     n_sentences: int,
 ) -> Features:
@@ -597,8 +590,8 @@ def _measure_tone(
         shouted,
         float(n_sentences == 1 and response.endswith(_QUESTION_MARKS)),
         _divide(n_letters, n_words),
-        _measure_word_share(_SELF, counts, n_words),
-        _measure_word_share(_READER, counts, n_words),
+        _divide(classes.self, n_words),
+        _divide(classes.reader, n_words),
         float(has_link and intent.link),
         float(has_link and not intent.link),
     )

@@ -10,15 +10,16 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from tacos.models import instruction_intent
 from tacos.models.instruction_intent import word_set
+from tacos.models.word_classes import FUNCTION_WORDS, ClassCounts
 
 Array = npt.NDArray[np.float64]
 
@@ -60,23 +61,6 @@ OPENING_WORDS = ["the", "a", "i", "this", "1", "yes", "no", "here", "to", "it", 
 """Words that open many responses: one column for each."""
 _WORD_COLUMN = {word: column for column, word in enumerate(OPENING_WORDS)}
 
-_VAGUE = word_set(
-    "various several many some certain different important good great better best nice thing "
-    "things stuff etc significant numerous aspects factors ways overall generally often usually "
-    "sometimes"
-)
-_HEDGES = word_set(
-    "may might could perhaps possibly probably seems appears likely somewhat"
-)
-_LINKS = word_set(
-    "because therefore thus hence since however although while whereas so but instead unlike "
-    "rather if unless"
-)
-_FUNCTION_WORDS = word_set(
-    "the a an of to and in is it for on with as by at from that this are be or was were which its "
-    "their his her his your you i we they he she has have had not can will would should there "
-    "these those if than then so also into about more most other such"
-)
 _MARKS = (
     '"',
     "(",
@@ -97,7 +81,8 @@ _MARKS = (
 _SUM = re.compile(
     r"(-?\d+(?:\.\d+)?)\s*([-+*/x×÷])\s*(-?\d+(?:\.\d+)?)\s*=\s*(-?\d+(?:\.\d+)?)"
 )
-_NAME = re.compile(r"(?<![.!?:\n] )(?<!^)\b[A-Z][a-z]{2,}")
+# The letter stands first, because what begins with a letter is found faster.
+_NAME = re.compile(r"[A-Z](?<=\b.)(?<![.!?:\n] .)(?<!^.)[a-z]{2,}")
 _MISSING_INPUT = word_set(
     "image picture photo video audio link url website passage paragraph table"
 )
@@ -173,21 +158,33 @@ NAMES = (
 """The names of the columns of `expand_features`."""
 
 
+class WordSets(NamedTuple):
+    """The distinct words of an instruction (`asked`) and of its response (`own`).
+
+    `numbers` counts those words of the response that begin with a digit.
+    """
+
+    asked: Set[str]
+    own: Set[str]
+    numbers: Mapping[str, int]
+    classes: ClassCounts
+
+
 def measure_task(
     instruction: str,
     response: str,
     asked_words: Sequence[str],
     words: Sequence[str],
-    counts: Counter[str],
+    distinct: WordSets,
     sentences: Sequence[str],
 ) -> list[float]:
     """Return the raw features of one sample, in the order of `_RAW`.
 
-    `asked_words` and `words` are those of the instruction and of the response, `counts` counts the
-    latter, and `sentences` are the response's.
+    `asked_words` and `words` are those of the instruction and of the response, in order;
+    `sentences` are the response's.
     """
-    asked = frozenset(asked_words)
-    own = counts.keys()
+    asked, own, numbers, classes = distinct
+    content = own - FUNCTION_WORDS
     head, _, tail = instruction.partition("\n")
     # The words of the first line come first: the rest is the input.
     n_input = len(asked_words) - len(head.split()) if tail.strip() else 0
@@ -195,11 +192,17 @@ def measure_task(
     return [
         *_measure_kinds(asked_words, asked),
         _log_count(len(input_words)),
-        *_measure_overlap(asked_words, asked, words, own, frozenset(input_words)),
-        *_measure_numbers(asked, counts),
+        *_measure_overlap(
+            asked_words,
+            words,
+            distinct,
+            content,
+            frozenset(input_words),
+        ),
+        *_measure_numbers(asked, numbers),
         *[_log_count(response.count(mark)) for mark in _MARKS],
-        *_measure_word_classes(counts, len(words)),
-        *_measure_variety(own, asked, len(words)),
+        *_measure_word_classes(classes, len(words)),
+        *_measure_variety(len(own), content, asked, len(words)),
         *_measure_sentences(sentences),
         *_measure_edges(response),
         *_check_sums(response),
@@ -255,14 +258,14 @@ def _measure_kinds(
 
 def _measure_overlap(
     asked_words: Sequence[str],
-    asked: Set[str],
     words: Sequence[str],
-    own: Set[str],
+    distinct: WordSets,
+    content: Set[str],
     given: Set[str],
 ) -> list[float]:
     """How much of the instruction, and of its input, the response uses."""
-    topic = asked - _FUNCTION_WORDS
-    content = own - _FUNCTION_WORDS
+    asked, own, _, _ = distinct
+    topic = asked - FUNCTION_WORDS
     asked_pairs = set(pairwise(asked_words))
     own_pairs = set(pairwise(words))
     from_input = 0.0
@@ -279,16 +282,10 @@ def _measure_overlap(
     ]
 
 
-def _measure_numbers(asked: Set[str], counts: Mapping[str, int]) -> list[float]:
+def _measure_numbers(asked: Set[str], numbers: Mapping[str, int]) -> list[float]:
     given = {word for word in asked if word[0].isdigit()}
-    n_numbers = 0
-    n_new = 0
-    for word, count in counts.items():
-        if not word[0].isdigit():
-            continue
-        n_numbers += count
-        if word not in given:
-            n_new += count
+    n_numbers = sum(numbers.values())
+    n_new = sum(count for word, count in numbers.items() if word not in given)
     return [
         _log_count(n_numbers),
         _log_count(n_new),
@@ -323,21 +320,27 @@ def _measure_information(instruction: str, response: str) -> list[float]:
     ]
 
 
-def _measure_word_classes(counts: Mapping[str, int], n_words: int) -> list[float]:
-    totals: list[int] = []
-    for word_class in (_VAGUE, _HEDGES, _LINKS, _FUNCTION_WORDS):
-        shared = word_class & counts.keys()
-        totals.append(sum(counts[word] for word in shared))
-    vague, _, links, _ = totals
-    shares = [total / (n_words + 1) for total in totals]
-    return [*shares, _log_count(vague), _log_count(links)]
-
-
-def _measure_variety(own: Set[str], asked: Set[str], n_words: int) -> list[float]:
-    n_content = len(own - _FUNCTION_WORDS)
-    n_new = len(own - _FUNCTION_WORDS - asked)
+def _measure_word_classes(classes: ClassCounts, n_words: int) -> list[float]:
     return [
-        len(own) / (n_words + 1),
+        classes.vague / (n_words + 1),
+        classes.hedges / (n_words + 1),
+        classes.links / (n_words + 1),
+        classes.function / (n_words + 1),
+        _log_count(classes.vague),
+        _log_count(classes.links),
+    ]
+
+
+def _measure_variety(
+    n_distinct: int,
+    content: Set[str],
+    asked: Set[str],
+    n_words: int,
+) -> list[float]:
+    n_content = len(content)
+    n_new = len(content - asked)
+    return [
+        n_distinct / (n_words + 1),
         _log_count(n_content),
         _log_count(n_new),
         n_new / (n_content + 1),

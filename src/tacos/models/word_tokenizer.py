@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +51,11 @@ class WordTokenizer:
         self._splits_words = _splits_words(setup)
         names = [re.escape(token["content"]) for token in setup["added_tokens"]]
         self._unusual = re.compile("|".join([CONTROL, *names]))
-        self._forget_words()
+        self._numbers = WordNumbers()
+        # The tokens of all words, one after the other; where each word's begin; how many it has
+        self._ids: Ids = np.zeros(0, dtype=np.int32)
+        self._starts = np.zeros(0, dtype=np.int64)
+        self._lengths: Ids = np.zeros(0, dtype=np.int32)
 
     def tokenise(self, texts: Sequence[str]) -> tuple[Ids, Ids]:
         """Return the tokens of all texts, one after the other, and where each text ends."""
@@ -139,9 +144,9 @@ class WordTokenizer:
 
     def _forget_words(self) -> None:
         self._numbers = WordNumbers()
-        self._ids: Ids = np.zeros(0, dtype=np.int32)
-        self._starts = np.zeros(0, dtype=np.int64)
-        self._lengths: Ids = np.zeros(0, dtype=np.int32)
+        self._ids = self._ids[:0]
+        self._starts = self._starts[:0]
+        self._lengths = self._lengths[:0]
 
 
 def _merge_runs(
@@ -160,9 +165,9 @@ def _merge_runs(
     return ids, lengths
 
 
-def _splits_words(setup: dict[str, object]) -> bool:
+def _splits_words(setup: dict[str, Any]) -> bool:
     """Say whether a tokenizer splits texts as a BERT tokenizer for lower-case words does."""
-    expected = {
+    expected: dict[str, dict[str, Any]] = {
         "normalizer": {"type": "BertNormalizer", "clean_text": True, "lowercase": True},
         "pre_tokenizer": {"type": "BertPreTokenizer"},
         "model": {"type": "WordPiece", "max_input_chars_per_word": LONGEST_WORD},
