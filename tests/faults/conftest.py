@@ -1,5 +1,6 @@
-"""The fixtures of the fault server, for all tests of this folder."""
+"""The fixtures of the fault server and of shared ledgers, for all tests of this folder."""
 
+from tests.server.ledgers import data_folder, location, postgres
 from tests.server.support import book, connect, environment
 
-__all__ = ["book", "connect", "environment"]
+__all__ = ["book", "connect", "data_folder", "environment", "location", "postgres"]

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def start(
-    server: FaultServer, ledger: Path, first: int, n: int, out: Path, concurrency: int
+    server: FaultServer, ledger: str, first: int, n: int, out: Path, concurrency: int
 ) -> subprocess.Popen[bytes]:
     """A process that asks questions `first` to `first + n`."""
     numbers = map(str, (first, n))
@@ -33,13 +33,13 @@ def start(
     return subprocess.Popen(command, cwd=ROOT)
 
 
-def share(folder: Path, n: int) -> FaultServer:
+def share(folder: Path, ledger: str, n: int) -> FaultServer:
     """Two processes ask n questions each, half of them the same ones."""
     with FaultServer(Behaviour(latency=0.05)) as server:
         outs = [folder / "one.jsonl", folder / "two.jsonl"]
         firsts = (0, n // 2)
         both = [
-            start(server, folder / "l.sqlite", first, n, out, 64)
+            start(server, ledger, first, n, out, 64)
             for first, out in zip(firsts, outs, strict=True)
         ]
         assert [process.wait(600) for process in both] == [0, 0]
@@ -50,15 +50,15 @@ def share(folder: Path, n: int) -> FaultServer:
     return server
 
 
-def test_two_processes_ask_no_question_twice(tmp_path: Path) -> None:
-    server = share(tmp_path, 1000)
+def test_two_processes_ask_no_question_twice(tmp_path: Path, location: str) -> None:
+    server = share(tmp_path, location, 1000)
     assert len(server.asked) == server.asked.total() == 1500
 
 
 @pytest.mark.slow
-def test_two_processes_of_20000_questions_each(tmp_path: Path) -> None:
+def test_two_processes_of_20000_questions_each(tmp_path: Path, location: str) -> None:
     started = time.monotonic()
-    server = share(tmp_path, 20_000)
+    server = share(tmp_path, location, 20_000)
     n_twice = server.asked.total() - len(server.asked)
     print(
         f"30,000 questions, {n_twice} asked twice, {time.monotonic() - started:.0f} s"
@@ -68,14 +68,19 @@ def test_two_processes_of_20000_questions_each(tmp_path: Path) -> None:
 
 
 def kill_and_resume(
-    folder: Path, n: int, share_done: float, concurrency: int, latency: float
+    folder: Path,
+    ledger: str,
+    n: int,
+    share_done: float,
+    concurrency: int,
+    latency: float,
 ) -> tuple[int, int]:
     """Kill a process once so many questions are answered, let another one finish.
 
     Questions that the server was asked twice, and answers when the kill came.
     """
     with FaultServer(Behaviour(latency=latency)) as server:
-        out, ledger = folder / "out.jsonl", folder / "l.sqlite"
+        out = folder / "out.jsonl"
         first = start(server, ledger, 0, n, out, concurrency)
         while server.answered.total() < share_done * n:
             time.sleep(0.001)
@@ -94,10 +99,10 @@ def kill_and_resume(
 
 @pytest.mark.parametrize("share_done", [0.5])
 def test_a_kill_costs_no_more_than_what_was_in_flight(
-    tmp_path: Path, share_done: float
+    tmp_path: Path, location: str, share_done: float
 ) -> None:
     n_twice, _ = kill_and_resume(
-        tmp_path, 1000, share_done, concurrency=32, latency=0.05
+        tmp_path, location, 1000, share_done, concurrency=32, latency=0.05
     )
     per_interval = group_writer.INTERVAL * 32 / 0.05
     assert n_twice <= 32 + 4 * per_interval, (
@@ -115,7 +120,12 @@ def test_ten_kills_around_half_of_5000_questions(tmp_path: Path) -> None:
         folder.mkdir()
         share_done = random.uniform(0.4, 0.6)
         n_twice, n_before = kill_and_resume(
-            folder, 5000, share_done, concurrency=64, latency=0.1
+            folder,
+            str(folder / "l.sqlite"),
+            5000,
+            share_done,
+            concurrency=64,
+            latency=0.1,
         )
         per_interval = (
             (group_writer.INTERVAL + 0.05) * 64 / 0.1

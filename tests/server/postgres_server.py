@@ -114,7 +114,7 @@ class PostgresServer:
     def execute(self, statement: str, database: str = "postgres") -> list[Any]:
         """Run a statement; the rows that it gives."""
         with psycopg.connect(self.address(database), autocommit=True) as connection:
-            cursor = connection.execute(statement)  # type: ignore[arg-type]
+            cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
     def _run(self, program: str, *words: str) -> None:

@@ -98,11 +98,9 @@ class PostgresDatabase:
             folder = unwritten_replies.keep_replies(self.address, entries)
             if folder is None:
                 raise
-            n_replies = len(entries)
-            replies = "1 reply" if n_replies == 1 else f"{n_replies:,} replies"
             raise OutputError(
-                f"{error}. Paid for and kept in {folder}: {replies}, "
-                "which go into the ledger when this machine opens it again"
+                f"{error}. Replies that were paid for meanwhile are kept in {folder} and go into "
+                "the ledger when this machine opens it again"
             ) from None
 
     def entries(self) -> Iterator[LedgerEntry]:
