@@ -445,6 +445,11 @@ def test_the_authors_duels_are_counted_through_the_command(shared_data: Path) ->
     # training-and-evaluation.md: 57.5%, 50.5%, 56.2%, 53.3%, clustered by question.
     means = [round(duel["all"]["score"]["mean"], 3) for duel in counted["duels"]]
     assert means == [0.575, 0.506, 0.562, 0.533]
+    # The prompts say how long the answers were: 532 characters against 1,452 of the longest arm.
+    adjusted = [duel["all"]["adjusted"]["mean"] for duel in counted["duels"]]
+    assert [round(mean, 3) for mean in adjusted] == [0.594, 0.591, 0.581, 0.541]
+    lengths = counted["duels"][1]["all"]["lengths"]
+    assert [round(length) for length in lengths] == [532, 1452]
     words = [duel["verdict"].split(" (")[0] for duel in counted["duels"]]
     assert "is better than" in words[0]
     assert words[1].startswith("No difference larger than 9.3 points")

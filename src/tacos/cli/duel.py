@@ -207,8 +207,6 @@ def _print_duels(duels: Duels, *, is_known: bool) -> None:
     counts = [f"{count:,} {name}" for name, count in duels.counts.items()]
     console.print_text(f"both orders of all: {', '.join(counts)}")
     for model in duels.models:
-        length = f"{model.mean_length:,.0f} characters an answer"
-        console.print_text(f"{model.label}: {length}")
         if model.faults:
             console.print_text(evaluation_lines.describe_faults(model, N_SHOWN))
     for warning in duels.warnings:
@@ -238,6 +236,11 @@ def _print_summary(summary: DuelSummary) -> None:
     reason = summary.pooled.not_adjusted
     if reason:
         console.print_text(f"at equal length: {reason}")
+    if summary.pooled.lengths is not None:
+        own, other = summary.pooled.lengths
+        console.print_text(
+            f"answers to a question: {own:,.0f} characters by {first}, {other:,.0f} by {second}"
+        )
     judges = " and ".join(summary.judges) or "not named"
     console.print_text(f"judge: {judges}")
     if summary.pooled.n_identical:

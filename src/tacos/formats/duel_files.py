@@ -7,11 +7,13 @@ One JSON object a line, with FastChat's fields and some of ours:
      "judge": "judge-2026-01-01", "lengths": [812, 640], "identical": false}
 
 `g1` is the order in which model 1 stands first, `g2` the other one; winners are models in both, not
-places: `model_1`, `model_2`, `tie`, or `error` where a reply could not be read.
+places: `model_1`, `model_2`, `tie`, or `error` where a reply could not be read. FastChat does not
+note lengths, but the prompt (`g1_user_prompt`) from which they are read.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,10 @@ WINNERS: dict[str, Winner | None] = {
     "error": None,
 }
 NAMES = {winner: name for name, winner in WINNERS.items()}
+SIDE = r"The Start of Assistant {side}'s [^\]|]*[\]|]>?\n(.*?)[\[<]\|?The End of Assistant {side}'s"
+"""What FastChat's prompts show of one side."""
+TURN = r"### Assistant {side}:\n"
+USER = re.compile(r"### User:\n")
 FIELDS = ("question_id", "model_1", "model_2", "g1_winner", "g2_winner")
 """Fields that a line needs."""
 
@@ -121,7 +127,7 @@ def _parse_duel(row: Mapping[str, Any]) -> JudgedDuel:
         winners=(_read_winner(row, "g1_winner"), _read_winner(row, "g2_winner")),
         set=None if name is None else str(name),
         turn=turn,
-        lengths=_read_lengths(row.get("lengths")),
+        lengths=_read_lengths(row),
         judge=_read_judge(row.get("judge")),
         is_identical=row.get("identical") is True,
     )
@@ -134,14 +140,37 @@ def _read_winner(row: Mapping[str, Any], name: str) -> Winner | None:
     return WINNERS[value]
 
 
-def _read_lengths(value: Any) -> tuple[int, int] | None:
-    """Both lengths; None where a file does not say."""
+def _read_lengths(row: Mapping[str, Any]) -> tuple[int, int] | None:
+    """The lengths of both answers; None where a file does not say."""
+    value = row.get("lengths")
     if value is None:
-        return None
+        return _measure_prompt(str(row.get("g1_user_prompt") or ""))
     is_pair = isinstance(value, list) and len(value) == 2
     if not is_pair or not all(isinstance(length, int) for length in value):
         raise ValueError("lengths is not two numbers")
     return value[0], value[1]
+
+
+def _measure_prompt(prompt: str) -> tuple[int, int] | None:
+    """The lengths of the answers in a prompt of FastChat, over all turns; None without two.
+
+    >>> _measure_prompt(
+    ...     "[The Start of Assistant A's Answer]\\nYes.\\n[The End of Assistant A's Answer]\\n"
+    ...     "[The Start of Assistant B's Answer]\\nNo\\n[The End of Assistant B's Answer]"
+    ... )
+    (4, 2)
+    """
+    lengths = []
+    for side in "AB":
+        part = re.search(SIDE.format(side=side), prompt, re.DOTALL)
+        if part is None:
+            return None
+        text = part[1]
+        turns = re.split(TURN.format(side=side), text)
+        # A single answer stands there alone, without the names of speakers.
+        answers = turns[1:] or [text]
+        lengths.append(sum(len(USER.split(answer)[0].strip()) for answer in answers))
+    return lengths[0], lengths[1]
 
 
 def _read_judge(value: Any) -> str:
