@@ -16,6 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tacos.errors import TacosError as TacosError
+    from tacos.workflows.alpaca_eval import alpaca_eval as alpaca_eval
+    from tacos.workflows.alpaca_eval import count_annotations as count_annotations
+    from tacos.workflows.alpaca_eval import forecast_alpaca_eval as forecast_alpaca_eval
+    from tacos.workflows.alpaca_eval_result import AlpacaEvaluation as AlpacaEvaluation
     from tacos.workflows.analyse import Analysis as Analysis
     from tacos.workflows.analyse import analyse as analyse
     from tacos.workflows.annotate import Annotation as Annotation
@@ -79,6 +83,12 @@ if TYPE_CHECKING:
 
 _NAMES_OF = {
     "errors": ("TacosError",),
+    "workflows.alpaca_eval": (
+        "alpaca_eval",
+        "forecast_alpaca_eval",
+        "count_annotations",
+    ),
+    "workflows.alpaca_eval_result": ("AlpacaEvaluation",),
     "workflows.analyse": ("analyse", "Analysis"),
     "workflows.annotate": ("annotate", "Annotation"),
     "workflows.calibrate": ("calibrate",),

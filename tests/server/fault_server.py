@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import base64
 import json
+import math
 import ssl
 import struct
 import threading
@@ -84,6 +85,8 @@ class Behaviour:
     """A word that makes a request for embeddings be refused with 400."""
     echo_key: bool = False
     """Whether errors repeat the key that came, as some servers do."""
+    gives_logprobs: bool = False
+    """Whether a request for log-probabilities of a letter gets them: 0.9 for it, 0.1 for another."""
     script: Callable[[dict[str, Any]], "Scripted | None"] = lambda body: None
     """The answer to a request's body instead of the usual one; None for that."""
 
@@ -371,12 +374,22 @@ class FaultServer:
                 "refusal": "I can't help with that.",
             }
         finish = "length" if fault == "length" else "stop"
+        logprobs = None
+        if self.behaviour.gives_logprobs and body.get("logprobs") and text in "AB":
+            logprobs = weigh_letter(text)
         n_prompt, n_answer = len(question) // 4, len(text) // 4 + 1
         return {
             "id": f"chatcmpl-{number(question)}",
             "object": "chat.completion",
             "model": self.behaviour.snapshot,
-            "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+            "choices": [
+                {
+                    "index": 0,
+                    "message": message,
+                    "finish_reason": finish,
+                    "logprobs": logprobs,
+                }
+            ],
             "usage": {
                 "prompt_tokens": n_prompt,
                 "completion_tokens": n_answer,
@@ -511,6 +524,16 @@ def spoil(text: str, fault: str) -> str:
         "single-quotes": str(json.loads(text)),
         "think": '<think>It may be {"tags": []} or {"score_a": 5}.</think>' + text,
     }[fault]
+
+
+def weigh_letter(letter: str) -> dict[str, Any]:
+    """The log-probabilities of a letter that is written, and of the other one."""
+    other = "B" if letter == "A" else "A"
+    tops = [
+        {"token": letter, "logprob": math.log(0.9)},
+        {"token": other, "logprob": math.log(0.1)},
+    ]
+    return {"content": [{"token": letter, "logprob": 0.0, "top_logprobs": tops}]}
 
 
 def spoil_plain_text(text: str, fault: str) -> str:

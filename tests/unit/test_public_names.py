@@ -77,6 +77,8 @@ def call(name: str, folder: Path, /, **given: Any) -> Any:
         "answers": folder / "answers.jsonl",
         "questions": folder / "questions.jsonl",
         "references": "none",
+        "outputs": folder / "outputs.json",
+        "baseline": folder / "baseline.json",
     }
     arguments = {**defaults, **given}
     accepted = list_arguments(name)

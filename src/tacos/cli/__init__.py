@@ -13,6 +13,7 @@ import typer
 
 import tacos
 from tacos.cli import (
+    alpaca_eval,
     analyse,
     annotate,
     calibrate,
@@ -106,6 +107,7 @@ Train on the selected rows with TRL, LLaMA-Factory or Axolotl, or here, by a rec
 \b
 How good are the answers of a trained model?
   tacos mt-bench answers.jsonl --questions question.jsonl --references gpt-4.jsonl --judge MODEL
+  tacos alpaca-eval answers.jsonl --baseline gpt4.json --judge MODEL
 
 \b
 Are the tags right? Does the judge agree with your labels? Can the selected rows be improved?
@@ -138,6 +140,7 @@ app.command("check-tags")(check_tags.check_tags)
 app.command("annotate")(annotate.annotate)
 app.command("duel")(duel.duel)
 app.command("mt-bench")(mt_bench.mt_bench)
+app.command("alpaca-eval")(alpaca_eval.alpaca_eval)
 app.command("tags")(tags.tags)
 app.command("ui")(ui.ui)
 app.command("settings")(settings.settings)

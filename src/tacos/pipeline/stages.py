@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tacos.methods.evaluating import answer_grades, duel_questions
+from tacos.methods.evaluating import answer_grades, duel_questions, preferences
 from tacos.methods.evaluating.answer_grades import ANSWER_GRADES
 from tacos.methods.evaluating.duel_questions import DUEL_VERDICTS
+from tacos.methods.evaluating.preferences import PREFERENCES
 from tacos.methods.judging import comparisons, known_answers, refinement
 from tacos.methods.tags import open_tags, tag_checks, tag_matching
 from tacos.methods.tags.tag_checks import CASES, JUDGEMENTS
@@ -365,6 +366,19 @@ MT_BENCH: Pipeline = (  # of answers of trained models: see `tacos.workflows.mt_
     ),
 )
 
+ALPACA_EVAL: Pipeline = (  # of outputs of trained models: see `tacos.workflows.alpaca_eval`
+    PromptStage(
+        "prefer", "preferences", PREFERENCES, needs_all=True,
+        reads=("compared_outputs",),
+        uses=("alpaca_eval",),
+        template="alpaca_eval", section="alpaca_eval",
+        questions=evaluation.build_preference_questions,
+        ask=preferences.ask_preference,
+        parse=preferences.parse_preference,
+        given=preferences.prefer_neither,
+    ),
+)
+
 DUELS: Pipeline = (  # of two models' answers: see `tacos.workflows.duel`
     PromptStage(
         "duel", "duel_verdicts", DUEL_VERDICTS, needs_all=True,
@@ -379,7 +393,7 @@ DUELS: Pipeline = (  # of two models' answers: see `tacos.workflows.duel`
 )
 # fmt: on
 
-PIPELINES = (PIPELINE, REFINEMENT, CALIBRATION, CHECKING, MT_BENCH, DUELS)
+PIPELINES = (PIPELINE, REFINEMENT, CALIBRATION, CHECKING, MT_BENCH, DUELS, ALPACA_EVAL)
 """Every pipeline; all their stages have different names."""
 
 

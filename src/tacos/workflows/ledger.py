@@ -20,7 +20,7 @@ from tacos.llm.ledger.removal import FoundReply, ReplyFilter
 from tacos.llm.ledger.schema import DailySpend, LedgerEntry, LedgerSize
 from tacos.llm.offline import exchange_files
 from tacos.llm.transport.endpoint_names import NOT_NOTED
-from tacos.methods.evaluating import answer_grades
+from tacos.methods.evaluating import answer_grades, preferences
 from tacos.methods.judging import comparisons, refinement
 from tacos.methods.tags import open_tags, tag_checks
 from tacos.workflows import arguments, kept_files
@@ -46,6 +46,7 @@ ANSWER_SCHEMAS: tuple[dict[str, Any], ...] = (
 """What the answers to the questions of tacos look like."""
 TEXT_SCHEMAS: dict[str, dict[str, Any]] = {
     answer_grades.TASK: answer_grades.SCHEMA,
+    preferences.TASK: preferences.SCHEMA,
 }
 """Task -> what the answers look like that are plain texts."""
 

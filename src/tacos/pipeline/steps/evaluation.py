@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from tacos.config import Settings
-from tacos.methods.evaluating import duel_questions
+from tacos.methods.evaluating import duel_questions, preferences
 from tacos.pipeline.steps.pool import Tables
 
 
@@ -25,3 +25,12 @@ def build_duel_questions(tables: Tables, settings: Settings) -> Iterator[pl.Data
     """Both orders of every pair of answers."""
     for pairs in tables["answer_pairs"].batches():
         yield duel_questions.list_duel_questions(pairs)
+
+
+def build_preference_questions(
+    tables: Tables, settings: Settings
+) -> Iterator[pl.DataFrame]:
+    """Both orders of every two outputs."""
+    orders = pl.DataFrame({"order": preferences.ORDERS})
+    for outputs in tables["compared_outputs"].batches():
+        yield outputs.join(orders, how="cross", maintain_order="left_right")

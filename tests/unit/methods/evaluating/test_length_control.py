@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 
 from tacos.methods.evaluating.length_control import (
+    _fit_weighted_rates,
+    bootstrap_win_rate,
     estimate_eases,
     fit_win_rate,
     scale_length_differences,
@@ -37,6 +39,43 @@ def test_sides_are_symmetric_but_for_the_prior() -> None:
     reverse = fit_win_rate(1 - preferences, no_lengths, no_lengths)
     assert fit.win_rate == pytest.approx(preferences.mean(), abs=1e-6)
     assert fit.win_rate + reverse.win_rate == pytest.approx(1, abs=1e-6)
+
+
+def test_the_bootstrap_is_the_same_fit_resampled() -> None:
+    """Its middle is the fit; its error falls with the root of the number of instructions."""
+    draws = np.random.default_rng(2)
+    errors = []
+    for n in (200, 800):
+        lengths = np.tanh(draws.normal(size=n))
+        eases = draws.normal(size=n)
+        wins = (draws.random(n) < 1 / (1 + np.exp(1.2 * lengths - eases))).astype(float)
+        fit = fit_win_rate(wins, lengths, eases)
+        resampled = bootstrap_win_rate(wins, lengths, eases, seed=1)
+        assert resampled.rates.mean() == pytest.approx(fit.win_rate, abs=0.01)
+        low, high = resampled.interval
+        assert low < fit.win_rate < high
+        errors.append(resampled.error)
+        again = bootstrap_win_rate(wins, lengths, eases, seed=1)
+        assert (again.rates == resampled.rates).all()
+    assert errors[0] == pytest.approx(2 * errors[1], rel=0.2)
+
+
+def test_one_draw_of_every_instruction_is_the_fit() -> None:
+    draws = np.random.default_rng(3)
+    lengths = np.tanh(draws.normal(size=100))
+    eases = draws.normal(size=100)
+    preferences = draws.random(100)
+    rates = _fit_weighted_rates(preferences, lengths, eases, np.ones((1, 100)))
+    fit = fit_win_rate(preferences, lengths, eases)
+    assert rates[0] == pytest.approx(fit.win_rate, abs=1e-6)
+
+
+@pytest.mark.parametrize("always", [0.0, 1.0])
+def test_a_model_that_always_wins_or_loses_has_a_rate(always: float) -> None:
+    rates = bootstrap_win_rate(
+        np.full(50, always), np.zeros(50), np.zeros(50), seed=1, n_draws=20
+    ).rates
+    assert rates == pytest.approx(np.full(20, always), abs=1e-4)
 
 
 def test_equal_differences_say_nothing() -> None:
