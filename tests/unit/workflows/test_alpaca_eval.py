@@ -66,11 +66,11 @@ def test_the_rates_of_the_leaderboard_by_the_command(shared_data: Path) -> None:
         raw.append(100 * score["raw"]["mean"] - published["win_rate"])
         at_equal_length = 100 * score["controlled"]["rate"]
         controlled.append(at_equal_length - published["controlled"])
-        errors.append(score["raw"]["error"])
+        errors.append(100 * score["controlled"]["error"])
     assert np.abs(raw).max() < 1e-6
     assert np.abs(controlled).mean() < 0.8
-    # The interval at equal length is no narrower than it can be: AlpacaEval prints .14 to .5.
-    assert min(errors) > 0.004
+    # AlpacaEval prints .14 to .5 points, the spread of its predictions.
+    assert 1 < np.median(errors) < 2
     output, error = invoke(*words, "--json")
     assert isinstance(error, IncompleteError)
     said = str(error)

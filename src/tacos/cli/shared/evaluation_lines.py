@@ -27,7 +27,7 @@ def print_differences(
     """Print paired differences, and what each could have shown; the forms are those of numbers."""
     table = console.build_figure_table(
         "paired differences",
-        ["models", "difference", "95% interval", "smallest that it can show", "items"],
+        ["models", "difference", "95% interval", "can show", "items"],
     )
     for label, estimate in rows:
         detectable = estimate.smallest_detectable_difference()
