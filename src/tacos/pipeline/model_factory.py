@@ -53,6 +53,14 @@ class UserFunctions:
     encoder: Any = None
     selector: user_functions.Selector | None = None
 
+    def list_names(self) -> dict[str, str]:
+        """Argument -> name of its function, of those that are given."""
+        return {
+            argument: getattr(function, "__qualname__", type(function).__name__)
+            for argument, function in vars(self).items()
+            if function is not None
+        }
+
 
 # The models of a run and of the side pipelines
 

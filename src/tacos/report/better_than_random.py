@@ -12,7 +12,7 @@ Where neither is there, the answer is "not known", and what would make it known.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ import polars as pl
 
 from tacos.config import Settings
 from tacos.counts import count_words
+from tacos.methods.judging.shortlist import BY_GRADE
 from tacos.methods.measures import gain_over_random
 from tacos.methods.measures.gain_over_random import Gain
 from tacos.pipeline import conditions
@@ -33,6 +34,7 @@ from tacos.pipeline.steps.reliability import (
     find_reliability,
     list_held_out_shares,
 )
+from tacos.report.figure_texts import format_share
 from tacos.report.judge_words import EMBEDDED, name_judge
 from tacos.report.selection_request import MadeRequest, read_request
 from tacos.store.artifacts import Artifact
@@ -43,6 +45,7 @@ Answer = Literal["yes", "no", "not shown", "not known", "nothing left out"]
 HELD_OUT = "the judge's reliability on graded rows of {} data sets that it had not seen"
 LABELS = "the judge's reliability on labelled pairs"
 SECOND_JUDGE = "a judge that did not select"
+IN_QUALITY_ALONE = "Better than random: yes in quality, no in the tags covered."
 TO_KNOW = (
     "label 100 random pairs of your rows, run `tacos calibrate` with this judge, and set "
     "judge.reliability and judge.reliability_interval as it prints them"
@@ -55,11 +58,13 @@ class RandomVerdict:
 
     `gain`, `low` and `high` are points of 100 with a 95% interval, None where not known; they rest
     on `n` selected rows and the `n_pool` rows that random ones were drawn from. `equal_length` is
-    the same (gain, low, high) among rows of equal length, where a second judge was asked.
+    the same (gain, low, high) among rows of equal length, where a second judge was asked. `answer`
+    is about quality alone.
     """
 
     answer: Answer
     sentence: str
+    """The answer, what it rests on, and the tags that are covered beside."""
     measure: str = ""
     """What the answer rests on; "" where it is not known."""
     remedy: str = ""
@@ -70,6 +75,12 @@ class RandomVerdict:
     n: int = 0
     n_pool: int = 0
     equal_length: tuple[float, float, float] | None = None
+    coverage: tuple[float, float] | None = None
+    """Shares of the pool's tags that the selection covers, and that as many random rows cover on
+    average.
+    """
+    notes: tuple[str, ...] = ()
+    """What a reader should know about the comparison, in sentences."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -94,6 +105,33 @@ def judge_against_random(artifacts: Artifacts, settings: Settings) -> RandomVerd
     if verdict is None and not by_grade:
         verdict = _judge_by_second_judge(artifacts, settings, rows)
     return verdict or _admit_unknown(reliability)
+
+
+def add_coverage(
+    verdict: RandomVerdict,
+    figures: Mapping[str, Mapping[str, float | None]],
+) -> RandomVerdict:
+    """The verdict with what the selection covers of the tags beside as many random rows: better
+    rows of fewer topics are not simply better. `figures` are those of `RunSummary.selection`.
+    """
+    own = figures["selection"]["coverage"]
+    chance = figures["random"]["coverage"]
+    if own is None or chance is None or verdict.answer == "nothing left out":
+        return verdict
+    shown = [format_share(own), format_share(chance)]
+    covers = "as many of the tags as random rows do"
+    sentence = verdict.sentence
+    if shown[0] != shown[1]:
+        more = "more" if own > chance else "fewer"
+        covers = f"{more} of the tags than as many random rows"
+        yes = _state_answer("yes")
+        if own < chance and sentence.startswith(yes):
+            sentence = f"{IN_QUALITY_ALONE}{sentence.removeprefix(yes)}"
+    return replace(
+        verdict,
+        sentence=f"{sentence} It covers {covers}: {shown[0]} against {shown[1]}.",
+        coverage=(own, chance),
+    )
 
 
 def _collect_rows(artifacts: Artifacts, settings: Settings) -> pl.DataFrame:
@@ -196,7 +234,43 @@ def _judge_by_second_judge(
         f"of the {gain.n_pool:,} rated; among rows of equal length {_compare(equal)}."
     )
     verdict = _build_verdict(answer, sentence, f"{SECOND_JUDGE}: {judge}", gain)
-    return replace(verdict, equal_length=(equal.value, equal.low, equal.high))
+    return replace(
+        verdict,
+        equal_length=(equal.value, equal.low, equal.high),
+        notes=tuple(_describe_second_judge(artifacts, judge, gain, rows.height)),
+    )
+
+
+def _describe_second_judge(
+    artifacts: Artifacts, judge: str, gain: Gain, n_rows: int
+) -> Iterator[str]:
+    """Who the two judges are, and which random rows the selection is compared with."""
+    selecting = {
+        each.model
+        for name, each in artifacts.items()
+        if name.startswith("verdicts/") and each.model
+    }
+    names = " and ".join(sorted(map(name_judge, selecting))) or "another judge"
+    yield (
+        f"Two judges are in this: {names} compared rows, and its scores selected; {judge} graded "
+        "every row by itself, and its grades are the measure here. Their points are not of one "
+        "scale."
+    )
+    if gain.n_pool == n_rows:
+        return
+    reason = "the others have no score"
+    rules = (
+        artifacts["shortlist"].manifest["rejects"] if "shortlist" in artifacts else {}
+    )
+    if any(reason.rpartition(" ")[2] in BY_GRADE for reason in rules):
+        reason = (
+            f"by its own grades {judge} decided which rows were compared at all, so it cannot be "
+            "the witness of that step"
+        )
+    yield (
+        f"Random rows are those of the {gain.n_pool:,} rated ones, not of all {n_rows:,}: "
+        f"{reason}. How much better the selection is than random rows of the whole pool is not known."
+    )
 
 
 def is_second_judge(artifacts: Artifacts, settings: Settings) -> bool:

@@ -21,7 +21,7 @@ from tacos.report.full_limits import (
     read_floor_reason,
     read_limit_reason,
 )
-from tacos.report.gain_words import describe_gain
+from tacos.report.gain_words import describe_gain, describe_rival
 from tacos.report.made_selection import MadeSelection
 from tacos.report.shortlist_places import explain_place
 from tacos.report.strategy_words import PREFERENCES
@@ -172,12 +172,10 @@ def _compare_gains(
     taken = turns.turns[turn]
     sign = "less than"
     if own.total > taken.total + ROUNDING:
-        sign = "beside"
+        sign = "against"
     elif own.total > taken.total - ROUNDING:
         sign = "no more than"
     # Ranks are by score, rows are taken by this sum.
     place = made.describe_rank(taken.id)
-    return (
-        f"{describe_gain(own, names_tags=True)}, {sign} {what} ({taken.id}, {place}): "
-        f"{describe_gain(taken)}"
-    )
+    own_gain = describe_gain(own, names_tags=True)
+    return f"{own_gain}, {sign} {describe_rival(taken, what, place)}"

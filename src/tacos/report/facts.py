@@ -23,7 +23,7 @@ from tacos.pipeline.reply_origins import N_ASKED_ANEW, list_other_endpoints
 from tacos.pipeline.steps.ingest import count_templates
 from tacos.pipeline.steps.pool import find_newest_scores, read_memberships
 from tacos.report import selection_facts
-from tacos.report.better_than_random import judge_against_random
+from tacos.report.better_than_random import add_coverage, judge_against_random
 from tacos.report.extension_facts import summarise_extension
 from tacos.report.judge_tastes import summarise_tastes
 from tacos.report.judge_words import EMBEDDED
@@ -220,7 +220,8 @@ def summarise_run(
         figures |= selection_facts.summarise_selection(artifacts, settings)
         figures |= selection_facts.summarise_certainty(artifacts)
         figures |= selection_facts.summarise_worth(artifacts)
-        figures["verdict"] = judge_against_random(artifacts, settings).as_dict()
+        verdict = judge_against_random(artifacts, settings)
+        figures["verdict"] = add_coverage(verdict, figures["selection"]).as_dict()
         figures["request"] = read_request(artifacts, settings).as_dict()
     return RunSummary(**figures)
 

@@ -34,14 +34,21 @@ class Finding:
 
 
 def describe_bias(source: ReportInput) -> list[Finding]:
-    """What is known of the judge's faults, the order of the rows first."""
+    """What is known of the judge's faults, the order of the rows first; without place and length
+    where `tacos.report.judge_tastes` tells them.
+    """
     if not source.summary.diagnostics:
         return list(_describe_grader(source))
     diagnostics = source.summary.diagnostics
-    verdicts = _read_verdicts(source)
+    findings = []
+    # What the tastes tell in points is not told a second time.
+    if "place" not in source.summary.tastes:
+        findings.append(_describe_position(diagnostics))
+    if "length" not in source.summary.tastes:
+        verdicts = _read_verdicts(source)
+        findings.append(_describe_length(diagnostics, verdicts, source))
     return [
-        _describe_position(diagnostics),
-        _describe_length(diagnostics, verdicts, source),
+        *findings,
         _describe_flips(diagnostics),
         _describe_circles(diagnostics),
         _describe_collapse(diagnostics),

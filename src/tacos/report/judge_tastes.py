@@ -71,6 +71,10 @@ def describe_tastes(tastes: Mapping[str, Any]) -> list[str]:
             f"What it is shown first gets {_tell(taste)}{whose} "
             f"({_tell_interval(taste)}; {taste.n:,} pairs in both orders)."
         )
+    if any(Taste(**each).is_shown for each in tastes.get("place", {}).values()):
+        sentences.append(
+            "Over both orders of a pair this cancels out; a pair asked in one order keeps it."
+        )
     if "length" in tastes:
         taste = Taste(**tastes["length"])
         sentences.append(

@@ -5,7 +5,7 @@ need.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -37,6 +37,8 @@ class ReportInput:
     """The file of selected rows, if one was written."""
     size_steps: SizeSteps | None = None
     """What other sizes would be like, where that was measured."""
+    functions: Mapping[str, str] = field(default_factory=dict)
+    """Argument of `tacos.select` -> name of the person's own function that took this part."""
 
     @cached_property
     def made(self) -> MadeSelection:

@@ -1,7 +1,9 @@
-"""The command that makes a run again, and the settings that it needs.
+"""The command that makes a run again, or the call of Python where functions took part, and the
+settings that it needs.
 
 No key can be in it: settings hold none (`tacos.config.literal_keys`), and what is sent to an
-endpoint beside its address (headers, query, body, proxy) is left out and named.
+endpoint beside its address (headers, query, body, proxy) is left out and named. Of absolute paths
+only the names are in it (`tacos.report.shown_paths`).
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Any
 
 from tacos.config import Settings, load_settings
 from tacos.report.selection_request import MadeRequest
+from tacos.report.shown_paths import show_path, show_paths
 
 NOT_SHOWN = frozenset({"headers", "query", "body", "proxy"})
 """Settings of endpoints that are named and not shown."""
@@ -47,7 +50,7 @@ class Setting:
 
 def list_settings(settings: Settings) -> list[Setting]:
     """Every setting beside the preset's, in the order of the sections."""
-    made = settings.model_dump(mode="json")
+    made = show_paths(settings.model_dump(mode="json"))
     usual = load_settings(settings.preset).model_dump(mode="json")
     return [Setting(name, value, _look_up(usual, name)) for name, value in _walk(made)]
 
@@ -61,12 +64,9 @@ def build_command(
 
     Settings go into `--set` options as long as all of them are short.
     """
-    changed = [
-        setting
-        for setting in list_settings(settings)
-        if setting.is_changed and setting.is_shown and setting.name not in BY_OPTION
-    ]
-    words = ["tacos", "select", *(inputs or ["DATA"]), "-n", str(settings.select.n)]
+    changed = _list_changed(settings)
+    names = [show_path(name) for name in inputs] or ["DATA"]
+    words = ["tacos", "select", *names, "-n", str(settings.select.n)]
     if settings.preset != "robust":
         words += ["--preset", settings.preset]
     words += ["--seed", str(settings.seed)]
@@ -77,8 +77,49 @@ def build_command(
     else:
         file = _write_toml(changed)
         words += ["--settings", SETTINGS_FILE]
-    words += ["-o", str(output or "selected.jsonl")]
+    words += ["-o", _name_output(output)]
     return shlex.join(words), file
+
+
+def build_call(
+    settings: Settings,
+    inputs: Sequence[str],
+    output: Path | None,
+    functions: Mapping[str, str],
+) -> str:
+    """The call of Python that selects so again, where a person's own functions took part: argument
+    of `tacos.select` -> name of the function.
+
+    >>> print(build_call(load_settings(), ["a.jsonl"], None, {"judge": "rate.<locals>.long"}))
+    import tacos
+    <BLANKLINE>
+    tacos.select(
+        ["a.jsonl"],
+        n=1000,
+        output="selected.jsonl",
+        judge=long,  # your own function, rate.<locals>.long
+    )
+    """
+    names = [show_path(name) for name in inputs]
+    lines = [f"{_quote_all(names)}," if names else "rows,  # the rows that you passed"]
+    lines += [f"n={settings.select.n!r},", f"output={_quote(_name_output(output))},"]
+    if settings.preset != "robust":
+        lines.append(f"preset={_quote(settings.preset)},")
+    if settings.seed != 1:
+        lines.append(f"seed={settings.seed},")
+    nested: dict[str, dict[str, Any]] = {}
+    for setting in _list_changed(settings):
+        section, _, key = setting.name.partition(".")
+        nested.setdefault(section, {})[key] = setting.value
+    if nested:
+        lines += ["settings={", *_list_sections(nested), "},"]
+    for argument, function in functions.items():
+        # What stands inside another function has no name of its own outside.
+        name = function.rpartition(".")[2]
+        name = name if name.isidentifier() else f"your_{argument}"
+        lines.append(f"{argument}={name},  # your own function, {function}")
+    body = "\n".join(f"    {line}" for line in lines)
+    return f"import tacos\n\ntacos.select(\n{body}\n)"
 
 
 def build_reselect_command(
@@ -90,7 +131,7 @@ def build_reselect_command(
 ) -> str:
     """The command line of a selection that `tacos reselect` made of a run."""
     asked = request.as_dict()
-    words = ["tacos", "reselect", str(run), "-n", str(n), "--seed", str(seed)]
+    words = ["tacos", "reselect", show_path(run), "-n", str(n), "--seed", str(seed)]
     words += ["--strategy", asked["strategy"], "--by", asked["by"]]
     for option, part in (("--quota-source", "per_source"), ("--quota-tag", "per_tag")):
         for name, quota in asked[part].items():
@@ -102,7 +143,9 @@ def build_reselect_command(
         words += ["--limit", f"{asked['limit']:g}"]
     if asked["min_correctness"]:
         words += ["--min-correctness", f"{asked['min_correctness']:g}"]
-    return shlex.join([*words, "-o", str(output or "selected.jsonl")])
+    if asked["tag_price"] is not None:
+        words += ["--tag-price", f"{asked['tag_price']:g}"]
+    return shlex.join([*words, "-o", _name_output(output)])
 
 
 def format_toml(value: Any) -> str:
@@ -117,6 +160,34 @@ def format_toml(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(format_toml(each) for each in value) + "]"
     return _quote(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _list_changed(settings: Settings) -> list[Setting]:
+    """The settings that a command has to name."""
+    return [
+        setting
+        for setting in list_settings(settings)
+        if setting.is_changed and setting.is_shown and setting.name not in BY_OPTION
+    ]
+
+
+def _name_output(output: Path | None) -> str:
+    """The file of selected rows in a command."""
+    return show_path(output or "selected.jsonl")
+
+
+def _list_sections(nested: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Settings as lines of a dict of Python."""
+    for section, values in nested.items():
+        yield f"    {_quote(section)}: {{"
+        for key, value in values.items():
+            yield f"        {_quote(key)}: {value!r},"
+        yield "    },"
+
+
+def _quote_all(names: Sequence[str]) -> str:
+    """A list of texts in Python."""
+    return f"[{', '.join(map(_quote, names))}]"
 
 
 def _quote(text: str) -> str:

@@ -7,6 +7,7 @@ row's turn came), it is that of `explain_drop` as long as there are few such row
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf
@@ -24,12 +25,13 @@ from tacos.methods.selecting.strategies import BY_SCORE
 from tacos.report.drop_reasons import explain_drop
 from tacos.report.facts import LEFT_OUT
 from tacos.report.full_limits import read_limit_reason
-from tacos.report.gain_words import describe_gain
+from tacos.report.gain_words import describe_rival
 from tacos.report.judge_words import name_judge
 from tacos.report.keep_reasons import explain_keep
 from tacos.report.made_selection import MadeSelection
 from tacos.report.shortlist_places import (
     describe_cut,
+    describe_rule,
     describe_weights,
     read_members,
 )
@@ -40,11 +42,13 @@ MAX_EXACT = 200
 MAX_KEPT = 10_000
 """Selected rows that are told with the names of their new tags."""
 ASK = "tacos explain says more"
+PLACE = re.compile(r"\{(\d)(:\.2f)?\}")
+"""Where a value stands in a sentence: a count or a text, or a score with two digits."""
 
 
 @dataclass
 class RowReasons:
-    """Row -> its reason: a sentence with places {0}, {1}, ..., and what stands there."""
+    """Row -> its reason: a sentence with places {0}, {1:.2f}, ..., and what stands there."""
 
     sentences: list[str] = field(default_factory=list)
     rows: dict[str, tuple[int, tuple[Any, ...]]] = field(default_factory=dict)
@@ -62,19 +66,24 @@ class RowReasons:
     def tell(self, row: str) -> str:
         """The reason of a row in full."""
         number, values = self.rows[row]
-        sentence = self.sentences[number]
-        for place, value in enumerate(values):
-            sentence = sentence.replace(f"{{{place}}}", format_value(value))
-        return sentence
+
+        def fill(mark: re.Match[str]) -> str:
+            place = int(mark[1])
+            if place >= len(values):
+                return mark[0]
+            return format_value(values[place], is_score=mark[2] is not None)
+
+        return PLACE.sub(fill, self.sentences[number])
 
 
-def format_value(value: Any) -> str:
-    """A value as it stands in a sentence; the page's script does the same.
+def format_value(value: Any, *, is_score: bool = False) -> str:
+    """A value as it stands in a sentence, at {0} or, for a score, {0:.2f}; the page's script does
+    the same.
 
-    >>> format_value(1234), format_value(57.5)
-    ('1,234', '57.50')
+    >>> format_value(1234), format_value(57, is_score=True)
+    ('1,234', '57.00')
     """
-    if isinstance(value, float):
+    if is_score:
         return f"{value:,.2f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
@@ -187,12 +196,15 @@ def _add_left_out_by_grade(
     )
     judge = name_judge(made.artifacts["grades"].model)
     weights = describe_weights(made.artifacts, made.settings, rows[0], rule)
-    start = f"dropped: not shortlisted (rule {rule}): "
+    start = f"dropped: {describe_rule(rule)}"
     graded = (
-        f"{start}rank {{0}} of {{1}} in cluster {{2}} by {judge}'s grade {weights}({{3}}), "
-        "and {4} of its {1} rows were"
+        f"{start}: {judge} grades it {{3}}{weights}, rank {{0}} of the {{1}} rows of cluster "
+        "{2}, of which {4} were shortlisted"
     )
-    ungraded = f"{start}it has no grade by {judge}; of cluster {{0}}, {{1}} of its {{2}} rows were"
+    ungraded = (
+        f"{start}: it has no grade by {judge}; of the {{2}} rows of cluster {{0}}, {{1}} were "
+        "shortlisted"
+    )
     cuts = {}
     for (cluster,), own_cluster in ranked.group_by("cluster"):
         cut = describe_cut(made.settings, members, own_cluster, rows[0], rule)
@@ -219,7 +231,7 @@ def _add_below_floor(reasons: RowReasons, made: MadeSelection) -> None:
     if not floor or "correctness" not in made.scores.columns:
         return
     below = made.scores.filter(is_below_floor(floor)).select("id", "correctness")
-    sentence = f"dropped: its correctness ({{0}}) is below the floor ({floor:g})"
+    sentence = f"dropped: its correctness ({{0:.2f}}) is below the floor ({floor:g})"
     for row, correctness in below.iter_rows():
         reasons.add(row, sentence, round(correctness, 2))
 
@@ -297,25 +309,25 @@ def _add_comparison(
         # In `paper` a row has a score in each of its clusters.
         what += f" of cluster {made.cluster_of[taken.id]}"
     place = made.describe_rank(taken.id)
-    other = f"{what} ({taken.id}, {place}): {describe_gain(taken)}"
+    other = describe_rival(taken, what, place)
     if points is None:
         reasons.add(row, f"dropped: {{0}} new tags, no more than {other}", n_new)
         return
     total = score + points * n_new
     sign = "less than"
     if total > taken.total + ROUNDING:
-        sign = "beside"
+        sign = "against"
     elif total > taken.total - ROUNDING:
         sign = "no more than"
     score = round(score, 2)
     if not n_new or not points:
-        reasons.add(row, f"dropped: score {{0}}, {sign} {other}", score)
+        reasons.add(row, f"dropped: score {{0:.2f}}, {sign} {other}", score)
         return
     worth = round(round(total, 2) - score, 2)
     tags = "1 new tag" if n_new == 1 else f"{n_new} new tags"
     reasons.add(
         row,
-        f"dropped: score {{0}} + {{1}} for {tags} = {{2}}, {sign} {other}",
+        f"dropped: score {{0:.2f}} + {{1:.2f}} for {tags} = {{2:.2f}}, {sign} {other}",
         score,
         worth,
         round(total, 2),

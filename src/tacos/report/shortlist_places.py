@@ -86,21 +86,24 @@ def _describe_rank(
     """The rank of the row in its cluster by grade, and how many of the cluster were shortlisted."""
     n_rows = own_cluster.height
     n_kept = int(own_cluster["is_kept"].sum())
-    taken = f"{n_kept:,} of its {n_rows:,} rows were"
+    start = describe_rule(rule)
+    taken = f"of the {n_rows:,} rows of cluster {cluster}, {n_kept:,} were shortlisted"
     own_grade = own_cluster.filter(pl.col("id") == row)["grade"].to_list()
     if rule not in BY_GRADE:
-        return f"not shortlisted (rule {rule}) in cluster {cluster}, where {taken}"
+        return f"{start}: {taken}"
     judge = name_judge(artifacts["grades"].model)
     if not own_grade or own_grade[0] is None:
-        return (
-            f"not shortlisted (rule {rule}): it has no grade by {judge}; "
-            f"of cluster {cluster}, {taken}"
-        )
+        return f"{start}: it has no grade by {judge}; {taken}"
     n_better = int((own_cluster["grade"] > own_grade[0]).sum())
     return (
-        f"not shortlisted (rule {rule}): rank {n_better + 1:,} of {n_rows:,} in cluster "
-        f"{cluster} by {judge}'s grade {weights}({own_grade[0]:.1f}), and {taken}"
+        f"{start}: {judge} grades it {own_grade[0]:.1f}{weights}, rank {n_better + 1:,} of the "
+        f"{n_rows:,} rows of cluster {cluster}, of which {n_kept:,} were shortlisted"
     )
+
+
+def describe_rule(rule: str) -> str:
+    """That a row was not shortlisted, and by which setting of `shortlist.rule`."""
+    return f"not shortlisted, so never compared (rule {rule})"
 
 
 def describe_weights(
@@ -122,10 +125,7 @@ def describe_weights(
     # A judge's only score is the same whatever the weights.
     if means.is_empty() or means["value"].null_count():
         return ""
-    return (
-        f"for the shortlist, {1 - correctness:.0%} value and {correctness:.0%} "
-        "correctness "
-    )
+    return f" ({1 - correctness:.0%} value, {correctness:.0%} correctness)"
 
 
 def describe_cut(
@@ -146,13 +146,13 @@ def describe_cut(
         return "no judge had read it in the extended run, and only new rows are asked about"
     if rule == "stratified":
         cut = _find_cut_off(members)
-        spread = "below it only the best of each cluster and length entered"
+        rest = "below that only the best of each cluster and length"
     elif rule == "embedded-judge":
         cut = _find_cut_off(own_cluster)
-        spread = "below it only rows drawn by chance entered"
+        rest = "below that only some, drawn by chance"
     else:
         return "the others had a better grade, or tags that were still missing"
-    return "" if cut is None else f"the cut-off was {cut:.1f} ({spread})"
+    return "" if cut is None else f"every row graded {cut:.1f} or better was, {rest}"
 
 
 def _find_cut_off(members: pl.DataFrame) -> float | None:

@@ -253,7 +253,7 @@ def run_selection(  # noqa: PLR0913 - the options of the command
             watcher.announce(text)
         if not store.has_state(STATE):
             # From here on the directory is a run, even if its first stage is killed.
-            unfinished = Selection(directory, settings, {})
+            unfinished = Selection(directory, settings, {}, functions=own.list_names())
             store.write_state(STATE, _build_run_state(unfinished, source.names))
         outcome = run_plan(
             source,
@@ -273,6 +273,7 @@ def run_selection(  # noqa: PLR0913 - the options of the command
             made=outcome.made,
             folder=folder,
             inputs=tuple(source.names),
+            functions=own.list_names(),
         )
         report = targets.report or directory / kept_files.REPORT
         done = write_outputs(done, replace(targets, report=report))
@@ -436,6 +437,7 @@ def _build_run_state(done: Selection, inputs: Sequence[str]) -> dict[str, Any]:
         "output": str(done.output or ""),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": done.settings.model_dump(mode="json"),
+        "functions": dict(done.functions),
         "artifacts": keys,
     }
 

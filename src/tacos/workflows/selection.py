@@ -99,6 +99,10 @@ class Selection:
     """What the run read, as it was named; empty for data that Python gave it."""
     replaced: bool = False
     """Whether `output` took the place of a file with another content."""
+    functions: Mapping[str, str] = field(default_factory=dict)
+    """Argument of `tacos.select` -> name of the own function that took this part; runs of versions
+    before 0.3 do not say.
+    """
 
     def __repr__(self) -> str:
         """The run and its number of selected rows; the settings would fill the screen."""
@@ -251,6 +255,7 @@ class Selection:
                 self.inputs,
                 self.output,
                 sizes,
+                self.functions,
             )
         )
         return files.write_text(page, target)
@@ -359,6 +364,7 @@ def load(run: GivenRun) -> Selection:
         artifacts,
         output,
         inputs=tuple(state.get("input", ())),
+        functions=state.get("functions", {}),
     )
 
 

@@ -8,7 +8,6 @@ import pytest
 from tests.small_world import MODELS, long_response, make_rows
 
 import tacos
-from tacos.cli.shared.judge_lines import format_worth
 from tacos.config import Settings
 from tacos.models import close_judge, judge
 from tacos.pipeline.steps.reliability import (
@@ -17,6 +16,7 @@ from tacos.pipeline.steps.reliability import (
     find_reliability,
 )
 from tacos.pipeline.steps.shortlist import _describe_grades
+from tacos.report.worth_words import describe_worth
 from tacos.store.artifacts import Artifact
 
 
@@ -32,7 +32,7 @@ def test_a_users_judge_was_never_measured_and_half_is_assumed(tmp_path: Path) ->
     assert worth["reliability"] is None
     assert worth["gain"] is None
     assert "never measured" in worth["basis"]
-    assert "unknown" in format_worth(worth)
+    assert "unknown" in describe_worth(worth)
     half = run(tmp_path, judge={"reliability": 0.5})
     assert half.table["id"].to_list() == done.table["id"].to_list()
 
@@ -47,10 +47,10 @@ def test_what_is_set_holds_and_asks_nobody_again(tmp_path: Path) -> None:
     # 20 of 160 rows: phi(1.15) / 0.125 = 1.65 standard deviations of 15 points.
     assert worth["perfect"] == pytest.approx(24.7, abs=0.1)
     assert worth["gain"] == pytest.approx(worth["perfect"] / 2)
-    text = format_worth(worth)
+    text = describe_worth(worth)
     assert "its scores explain 25% of the differences in quality" in text
     page = done.report(tmp_path / "report.html").read_text("utf-8")
-    assert "explain 25% of what distinguishes good rows" in page
+    assert "Its scores explain 25% of the differences in quality" in page
     # A gain by the judge's own word is no evidence (report/better_than_random.py).
     for told in (text, page):
         assert "better than as many random rows" not in told

@@ -88,16 +88,6 @@ def format_certainty(certainty: Mapping[str, float | None]) -> str:
     )
 
 
-def format_worth(worth: Mapping[str, Any]) -> str:
-    """What the judge's scores are worth."""
-    if worth["reliability"] is None:
-        return f"unknown ({worth['basis']})"
-    return (
-        f"its scores explain {worth['reliability']:.0%} of the differences in quality "
-        f"({worth['basis']})"
-    )
-
-
 def _format_single_grades(summary: RunSummary) -> str:
     """Who graded how many rows one by one, and why no pairs were compared."""
     n_graded = summary.n_graded

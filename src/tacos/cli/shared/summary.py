@@ -13,6 +13,7 @@ from tacos.counts import count_words
 from tacos.report import figure_texts
 from tacos.report.facts import RunSummary
 from tacos.report.selection_request import describe_request
+from tacos.report.worth_words import describe_worth
 
 FIGURES_TITLE = "pool and selection"
 NARROW = 72
@@ -116,7 +117,7 @@ def _format_selection(summary: RunSummary) -> Lines:
     if summary.n_pairs:
         yield "certainty", judge_lines.format_certainty(summary.certainty)
     if summary.worth:
-        yield "judge's worth", judge_lines.format_worth(summary.worth)
+        yield "judge's worth", describe_worth(summary.worth)
 
 
 def _join_pairs(names: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import orjson
@@ -29,8 +30,11 @@ N_BARS = 12
 N_NAMED = 5
 N_LISTED = 200
 """Rows of each table."""
-NAME_LIMIT = 160
-"""Pixels of a name."""
+NAME_LIMIT = 190
+"""Pixels of a line of a name."""
+LINE_LENGTH = 26
+"""Characters of a line of a name, which has as many lines as it needs."""
+LINE_HEIGHT = 15
 WIDTH = 170
 EXPECTED_TO_MISS = 5.3
 """Of so many expected rows there is none by chance once in 200 selections: exp(-5.3) = .005."""
@@ -153,7 +157,9 @@ def _chart_bars(shown: pl.DataFrame) -> dict[str, Any]:
         {"place": place, "name": row["group"], "surplus": round(row["surplus"], 2)}
         for place, row in enumerate(shown.iter_rows(named=True))
     ]
-    names = [value["name"] for value in values]
+    # Whole names: one that is cut says less than the number beside it.
+    names = [textwrap.wrap(str(value["name"]), LINE_LENGTH) for value in values]
+    n_lines = max(map(len, names), default=1)
     y = {
         "field": "place",
         "type": "ordinal",
@@ -161,6 +167,7 @@ def _chart_bars(shown: pl.DataFrame) -> dict[str, Any]:
         "axis": {
             "labelExpr": f"{_as_expression(names)}[datum.value]",
             "labelLimit": NAME_LIMIT,
+            "labelLineHeight": LINE_HEIGHT,
             "ticks": False,
             "domain": False,
         },
@@ -179,7 +186,7 @@ def _chart_bars(shown: pl.DataFrame) -> dict[str, Any]:
         "$schema": VEGA_LITE,
         "data": {"values": values},
         "width": WIDTH,
-        "height": {"step": 20},
+        "height": {"step": LINE_HEIGHT * n_lines + 6},
         "layer": [
             {"mark": "bar", "encoding": {"x": x, "y": y, "color": color}},
             {"mark": {"type": "rule", "color": INK}, "encoding": {"x": {"datum": 0}}},
@@ -187,7 +194,7 @@ def _chart_bars(shown: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def _as_expression(names: list[str]) -> str:
-    """A list of texts as Vega's expressions write it: as JSON."""
+def _as_expression(names: list[list[str]]) -> str:
+    """A list of names in lines as Vega's expressions write it: as JSON."""
     # `draw_svg` cannot clean them any more: JSON hides what is in them.
     return orjson.dumps(clean_texts(names)).decode()

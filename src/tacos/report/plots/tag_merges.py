@@ -128,6 +128,9 @@ def describe_merges(merges: pl.DataFrame) -> str:
     n_doubtful = int(merges["is_doubtful"].sum())
     n_unknown = merges["chance"].null_count()
     text = f"{count_words(merges.height, 'raw tag')} became another tag"
+    n_variants = sum(map(_is_variant, merges["raw"], merges["canonical"]))
+    if n_variants:
+        text += f" ({n_variants:,} of them the same one in other capitals or signs)"
     if not n_doubtful:
         text += "; by the words of the two names, none of these merges looks wrong"
     else:
@@ -238,6 +241,18 @@ def _describe_difference(pair: PairWords) -> str:
 def _format_chance(chance: float | None) -> str:
     """A chance as a percentage; "" where it is not known."""
     return "" if chance is None else f"{chance:.0%}"
+
+
+def _is_variant(raw: str, canonical: str) -> bool:
+    """Whether two names differ in nothing but capitals, spaces and signs.
+
+    >>> _is_variant("E-mail writing", "Email Writing"), _is_variant("Poem", "Poems")
+    (True, False)
+    """
+    left, right = (
+        "".join(filter(str.isalnum, name.casefold())) for name in (raw, canonical)
+    )
+    return left == right != ""
 
 
 def _cut_step(reason: str) -> str:

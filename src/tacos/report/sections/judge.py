@@ -16,6 +16,7 @@ from tacos.report.plots.score_plots import (
 )
 from tacos.report.report_input import ReportInput
 from tacos.report.score_figures import describe_length_correlation
+from tacos.report.worth_words import describe_worth, explain_bound
 
 LABELS = {
     "n_verdicts": "verdicts",
@@ -57,6 +58,10 @@ def build_judge(source: ReportInput) -> Section | None:
     ]
     values = {
         "summary": summary,
+        "worth": _start_sentence(describe_worth(summary.worth))
+        if summary.worth
+        else "",
+        "bound": explain_bound(summary) if summary.worth else "",
         "no_facts": NO_FACTS,
         "findings": describe_bias(source),
         "tastes": describe_tastes(summary.tastes),
@@ -70,6 +75,11 @@ def build_judge(source: ReportInput) -> Section | None:
         "Can the judges be trusted?" if summary.judges else "Can the judge be trusted?"
     )
     return Section("judge", title, values)
+
+
+def _start_sentence(text: str) -> str:
+    """A text with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
 
 
 def _list_scores(source: ReportInput) -> list[tuple[str, ...]]:

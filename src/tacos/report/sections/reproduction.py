@@ -11,6 +11,7 @@ from tacos.report.report_input import ReportInput
 from tacos.report.reproduction import (
     SETTINGS_FILE,
     Setting,
+    build_call,
     build_command,
     build_reselect_command,
     format_toml,
@@ -26,10 +27,10 @@ MAX_VALUE = 400
 
 def build_reproduction(source: ReportInput) -> Section:
     """The command first, then everything that it rests on."""
-    command, file = build_command(source.settings, source.inputs, source.output)
+    output = source.output
     reselect = ""
     if source.request.is_reselected:
-        command, file = build_command(source.settings, source.inputs, None)
+        output = None
         reselect = build_reselect_command(
             source.run,
             source.request,
@@ -37,6 +38,11 @@ def build_reproduction(source: ReportInput) -> Section:
             source.settings.seed,
             source.output,
         )
+    command, file = build_command(source.settings, source.inputs, output)
+    if source.functions:
+        # No command line can pass a function.
+        file = ""
+        command = build_call(source.settings, source.inputs, output, source.functions)
     settings = list_settings(source.settings)
     values = {
         "command": command,
@@ -44,6 +50,7 @@ def build_reproduction(source: ReportInput) -> Section:
         "file": file,
         "file_name": SETTINGS_FILE,
         "inputs": source.inputs,
+        "functions": sorted(source.functions.values()),
         "hidden": [each.name for each in settings if each.value and not each.is_shown],
         "changed": _tabulate([each for each in settings if each.is_changed]),
         "settings": _tabulate(settings),

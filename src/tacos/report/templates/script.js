@@ -17,25 +17,32 @@ function startThemeSwitch() {
   button.hidden = false;
 }
 
-// Sorting: a number sorts as one whatever is around it ("1,234", "58.1%").
+// Sorting: a number sorts as one whatever is around it ("1,234", "58.1%"), a range by its start
+// ("40.0% to 46.1%"); what is no number comes last, up or down.
+
+const NUMBER = /^([+\-\u2212]?)\$?([\d,]+(?:\.\d+)?)%?(?=\s|$)/;
+const NOTHING = ["", "n/a", "not known"];
 
 function readCell(row, column) {
   const text = row.cells[column].textContent.trim();
-  const number = parseFloat(text.replace(/[,$%\s]/g, ""));
-  return { text, number };
+  const [, sign, digits] = NUMBER.exec(text) ?? [];
+  const size = digits === undefined ? NaN : parseFloat(digits.replace(/,/g, ""));
+  return { text, number: sign && sign !== "+" ? -size : size };
+}
+
+function compareCells(a, b, isNumber) {
+  return isNumber ? a.number - b.number : a.text.localeCompare(b.text);
 }
 
 function sortTable(table, column, isDescending) {
   const body = table.tBodies[0];
-  const isNumber = table.tHead.rows[0].cells[column].classList.contains("n");
   const rows = Array.from(body.rows, (row) => ({ row, ...readCell(row, column) }));
+  const isNumber = rows.every((each) => !isNaN(each.number) || NOTHING.includes(each.text));
+  const isLast = (each) => (isNumber ? isNaN(each.number) : each.text === "");
   rows.sort((a, b) => {
-    if (!isNumber) return a.text.localeCompare(b.text);
-    // What is no number comes last.
-    if (isNaN(a.number) || isNaN(b.number)) return isNaN(a.number) - isNaN(b.number);
-    return a.number - b.number;
+    if (isLast(a) || isLast(b)) return isLast(a) - isLast(b);
+    return compareCells(a, b, isNumber) * (isDescending ? -1 : 1);
   });
-  if (isDescending) rows.reverse();
   body.append(...rows.map((each) => each.row));
 }
 
@@ -149,67 +156,106 @@ function startHover(drawing) {
   drawing.addEventListener("pointerleave", () => { hover.hidden = true; });
 }
 
-// Finding a row: every row of the run by its id, with the reason that it was kept or dropped for.
+// Finding a row: every row of the run by its id, with the reason that it was kept or dropped for,
+// and by its text where this page shows one.
 
 const MAX_FOUND = 20;
+const MAX_SHOWN_TEXT = 160;
 
-function formatValue(value) {
+function formatValue(value, isScore) {
   if (typeof value !== "number") return value;
-  const digits = Number.isInteger(value) ? 0 : 2;
+  const digits = isScore ? 2 : 0;
   return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
 function tellReason(data, place) {
   const values = data.values[place] || [];
-  return data.sentences[data.reason[place]].replace(/\{(\d)\}/g, (mark, number) =>
-    number < values.length ? formatValue(values[number]) : mark);
+  return data.sentences[data.reason[place]].replace(/\{(\d)(:\.2f)?\}/g, (mark, number, digits) =>
+    number < values.length ? formatValue(values[number], digits) : mark);
 }
 
-function showRow(data, place) {
+/** Where in the list of rows -> the text that this page shows of it somewhere. */
+function collectTexts(data, places) {
+  const texts = new Map();
+  // The dots of the map have the beginnings of instructions.
+  const map = document.getElementById("cluster-map-points");
+  const points = map ? JSON.parse(map.textContent).points : [];
+  data.drawn.forEach((place, number) => texts.set(place, points[number][2]));
+  for (const element of document.querySelectorAll("[data-row]")) {
+    const place = places.get(element.dataset.row.toLowerCase());
+    if (place === undefined) continue;
+    const shown = Array.from(element.querySelectorAll("pre"), (part) => part.textContent);
+    texts.set(place, [...new Set([texts.get(place), ...shown])].filter(Boolean).join(" "));
+  }
+  return texts;
+}
+
+function showRow(data, texts, place) {
   const item = document.createElement("li");
   const name = document.createElement("b");
   name.textContent = `${data.files[data.file[place]]}:${data.row[place]}`;
-  const text = document.createElement("span");
-  text.className = "text";
-  text.textContent = ` ${tellReason(data, place)}.`;
+  const reason = document.createElement("span");
+  reason.className = "text";
+  reason.textContent = ` ${tellReason(data, place)}.`;
   const more = document.createElement("span");
   more.className = "muted small";
   const parts = [];
   if (data.cluster[place] !== null) parts.push(`cluster ${data.cluster[place]}`);
-  if (data.score[place] !== null) parts.push(`score ${data.score[place]}`);
+  if (data.score[place] !== null) parts.push(`score ${data.score[place].toFixed(1)}`);
   if (parts.length) more.textContent = ` (${parts.join(", ")})`;
-  item.append(name, text, more);
+  item.append(name, reason, more);
+  if (texts.has(place)) {
+    const text = document.createElement("p");
+    text.className = "muted small text";
+    const whole = texts.get(place);
+    text.textContent = whole.length > MAX_SHOWN_TEXT ? `${whole.slice(0, MAX_SHOWN_TEXT)} ...` : whole;
+    item.append(text);
+  }
   return item;
+}
+
+function countRows(number) {
+  return `${number.toLocaleString("en-US")} ${number === 1 ? "row" : "rows"}`;
+}
+
+/** The rows that were meant, and those that only contain what was typed. */
+function findRows(index, typed) {
+  const whole = typed.toLowerCase();
+  const words = whole.split(/\s+/);
+  const exact = [];
+  const others = [];
+  index.forEach(({ id, text }, place) => {
+    if (id === whole || id.endsWith(`:${whole}`)) exact.push(place);
+    else if (words.every((word) => id.includes(word)) || (text && words.every((word) => text.includes(word)))) others.push(place);
+  });
+  return { exact, others };
 }
 
 function startFinder(finder) {
   const data = JSON.parse(document.getElementById(finder.dataset.rows).textContent);
   const ids = data.row.map((row, place) => `${data.files[data.file[place]]}:${row}`.toLowerCase());
+  const texts = collectTexts(data, new Map(ids.map((id, place) => [id, place])));
+  const index = ids.map((id, place) => ({ id, text: texts.get(place)?.toLowerCase() }));
   const input = document.getElementById("row-id");
   const count = document.getElementById("row-count");
-  const list = document.getElementById("row-found");
+  document.getElementById("row-texts").textContent = countRows(texts.size);
+  const fillList = (part, places) => {
+    const list = document.getElementById(`row-${part}`);
+    list.replaceChildren(...places.map((place) => showRow(data, texts, place)));
+    list.parentElement.hidden = !places.length;
+  };
   const find = () => {
-    const words = input.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
-    list.replaceChildren();
-    if (!words.length) {
-      count.textContent = "";
-      return;
-    }
-    let found = 0;
-    const shown = [];
-    const exact = [];
-    ids.forEach((id, place) => {
-      if (!words.every((word) => id.includes(word))) return;
-      found += 1;
-      // A whole id, or a number by itself, comes before the ids that only contain it.
-      if (id === words[0] || id.endsWith(`:${words[words.length - 1]}`)) exact.push(place);
-      else if (shown.length < MAX_FOUND) shown.push(place);
-    });
-    const places = [...exact, ...shown].slice(0, MAX_FOUND);
-    list.append(...places.map((place) => showRow(data, place)));
-    const noun = found === 1 ? "row" : "rows";
-    count.textContent = `${found.toLocaleString("en-US")} ${noun} found` +
-      (found > places.length ? `, ${places.length} shown` : "");
+    const typed = input.value.trim();
+    const { exact, others } = typed ? findRows(index, typed) : { exact: [], others: [] };
+    const shown = [exact.slice(0, MAX_FOUND), others.slice(0, MAX_FOUND)];
+    fillList("exact", shown[0]);
+    fillList("found", shown[1]);
+    const nFound = exact.length + others.length;
+    const nShown = shown[0].length + shown[1].length;
+    let said = nFound > nShown ? `${countRows(nFound)} found, ${nShown} shown` : `${countRows(nFound)} found`;
+    // A text that is not found may be that of a row whose text is not in the page.
+    if (!nFound) said += `: no id has this, nor has any of the texts that are in this page (of ${countRows(texts.size)})`;
+    count.textContent = typed ? said : "";
   };
   input.addEventListener("input", find);
   finder.hidden = false;
