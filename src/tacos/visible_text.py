@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,9 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """A spreadsheet takes a cell that starts so for a formula."""
 FORMULA_ESCAPE = "'"
 SIGN = "\N{REPLACEMENT CHARACTER}"
+UNSEEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode's general categories of characters without a picture."""
+JOINERS = "\u200c\u200d"
 
 _IN_A_LINE = dict.fromkeys(
     [
@@ -55,6 +59,21 @@ def clean_text(text: str) -> str:
     'user �admin\\n'
     """
     return text.translate(_IN_A_TEXT)
+
+
+def find_unseen(text: str) -> str:
+    """The first character that is not seen: a control character, a line break, a mark of
+    direction, a sign without width; "" where there is none. The two joiners that letters of some
+    scripts need (U+200C, U+200D) count as seen.
+
+    >>> find_unseen("Cook\u200bing") == "\u200b", find_unseen("Cooking")
+    (True, '')
+    """
+    for character in text:
+        is_unseen = unicodedata.category(character) in UNSEEN_CATEGORIES
+        if (is_unseen and character not in JOINERS) or ord(character) in NONCHARACTERS:
+            return character
+    return ""
 
 
 def clean_texts(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tacos.cli.shared import console, options
+from tacos.cli.shared import console, options, progress
 from tacos.workflows import report as workflow
 
 Output = Annotated[
@@ -38,5 +38,6 @@ def report(
 
       tacos report mig.jsonl -o mig.html
     """
-    path = workflow.write_report(run, output, force=force)
+    with progress.show_progress(show=True) as bars:
+        path = workflow.write_report(run, output, force=force, progress=bars)
     console.print_line(f"report: {path}")

@@ -23,6 +23,7 @@ import orjson
 
 from tacos.errors import InputError
 from tacos.store import files
+from tacos.visible_text import clean_line, find_unseen
 
 Decision = Literal["keep", "drop", "none"]
 FIELDS = ("content_hash", "decision", "tags", "note")
@@ -99,6 +100,25 @@ def write_edits(edits: Edits, path: Path) -> None:
     files.write_text("".join(lines), path)
 
 
+def read_tag(text: str) -> str:
+    """A tag as a person typed it, without spaces around it.
+
+    Raises `InputError` for one with a character that nobody can see: it would be another tag than
+    the one that looks the same.
+
+    >>> read_tag(" Unit Conversion ")
+    'Unit Conversion'
+    """
+    tag = text.strip()
+    unseen = find_unseen(tag)
+    if unseen:
+        raise InputError(
+            f"the tag {clean_line(tag)[:N_SHOWN]!r} has a character that cannot be seen "
+            f"(U+{ord(unseen):04X}): type it again by hand"
+        )
+    return tag
+
+
 def _parse_edit(line: str, place: str) -> RowEdit:
     """One edit. Raises `InputError` if it is not valid."""
     try:
@@ -143,5 +163,8 @@ def _parse_tags(value: Any, place: str) -> tuple[str, ...] | None:
             raise InputError(
                 f"{place}: tags must be a list of names, none of them empty"
             )
-        tags.append(tag.strip())
+        try:
+            tags.append(read_tag(tag))
+        except InputError as error:
+            raise InputError(f"{place}: {error}") from None
     return tuple(dict.fromkeys(tags))

@@ -269,7 +269,8 @@ def _describe_second_judge(
         )
     yield (
         f"Random rows are those of the {gain.n_pool:,} rated ones, not of all {n_rows:,}: "
-        f"{reason}. How much better the selection is than random rows of the whole pool is not known."
+        f"{reason}. How much better the selection is than random rows of the whole pool is not "
+        "known."
     )
 
 

@@ -65,6 +65,7 @@ OPENING_TAG = re.compile(r"<svg [^>]*?viewBox=(\"[^\"]*\")[^>]*>")
 ROLES_OF_PARTS = re.compile(
     r' (?:role="graphics-[a-z]+"|aria-roledescription="[a-z -]+"|aria-hidden="true")'
 )
+NAMED_PATH = re.compile(r'<path aria-label="([^"]*)"([^>]*)/>')
 
 
 def build_figure(
@@ -115,6 +116,7 @@ def draw_svg(chart: Mapping[str, Any], title: str) -> Markup:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox={start.group(1)} '
         f'width="{width}" role="img" aria-label="{escape(title)}">'
     )
-    # It is one image: its parts have no names of their own.
+    # It is one image: its parts have no roles, and a name of a part is for a pointer.
     parts = ROLES_OF_PARTS.sub("", drawn[start.end() :])
+    parts = NAMED_PATH.sub(r"<path\2><title>\1</title></path>", parts)
     return Markup(tag + clean_text(parts))

@@ -13,11 +13,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tacos.errors import TacosError
+from tacos.methods.samples.truncation import truncate_text
 
 MAX_BODY = 64 * 1024
 """Bytes of a request's body."""
 MAX_ANSWER = 8 * 1024 * 1024
 """Bytes of an answer; downloads are sent piece by piece and have limits of their own."""
+MAX_ERROR = 1_000
+"""Characters of an error: one that repeats what was sent loses its middle."""
 
 Given = TypeVar("Given", bound=BaseModel)
 
@@ -90,4 +93,5 @@ async def answer_refusal(request: Request, error: Exception) -> Response:
 
 def write_error(text: str, status: int) -> Response:
     """What is wrong, on one line. No traceback leaves this process."""
-    return write_json({"error": text}, status)
+    line = truncate_text(text, MAX_ERROR).replace("\n", " ")
+    return write_json({"error": line}, status)

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tacos.errors import TacosError
 from tacos.web import answers
@@ -38,9 +38,13 @@ def build_application(view: RunView, door: Door) -> ASGIApp:
     for screen in SCREENS:
         routes += screen.build_routes(view)
 
+    def answer_gone() -> Response:
+        name = view.selection.run.absolute().name
+        return answers.write_error(f"the run {name} is gone: {AGAIN}", 410)
+
     async def answer_fault(request: Request, error: Exception) -> Response:
         if not view.is_there:
-            return answers.write_error(f"{view.selection.run} is gone: {AGAIN}", 410)
+            return answer_gone()
         return answers.write_error("tacos failed here; the terminal says how", 500)
 
     application = Starlette(
@@ -52,7 +56,15 @@ def build_application(view: RunView, door: Door) -> ASGIApp:
         },
         max_body_size=answers.MAX_BODY,
     )
-    return Guard(application, door)
+
+    async def check_run(scope: Scope, receive: Receive, send: Send) -> None:
+        # A run that was moved away must not look like one without tasks or edits.
+        answering: ASGIApp = application
+        if scope["type"] == "http" and scope["path"].startswith("/api/"):
+            answering = application if view.is_there else answer_gone()
+        await answering(scope, receive, send)
+
+    return Guard(check_run, door)
 
 
 async def _send_page(request: Request) -> Response:

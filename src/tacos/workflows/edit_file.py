@@ -29,6 +29,8 @@ MAX_TAGS = 50
 MAX_TAG_CHARS = 200
 N_SHOWN = 2_000
 """Edits that are listed; the file has all."""
+N_HASH = 40
+"""Characters of a hash that a message repeats."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,9 @@ class EditFile:
         ids = samples.filter(content_hash=content_hash).collect()["id"]
         if ids.is_empty():
             raise InputError(
-                "this row cannot be selected or tagged: it was rejected as it was read"
+                f"no usable row of this run has the content hash {content_hash[:N_HASH]!r}: it was "
+                "rejected as it was read, or is of other data; the sidecar and tacos explain show "
+                "the hashes of rows"
             )
         return str(ids[0])
 
@@ -168,7 +172,7 @@ class EditFile:
 
 def _check_tags(tags: list[str]) -> tuple[str, ...]:
     """Tags as the file has them, each once. Raises `InputError` for what is no tag."""
-    names = [tag.strip() for tag in tags]
+    names = [row_edits.read_tag(tag) for tag in tags]
     if len(names) > MAX_TAGS or any(
         not 0 < len(name) <= MAX_TAG_CHARS for name in names
     ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tacos.errors import OutputError
+from tacos.pipeline.run_loop import Progress
 from tacos.report.html import is_report
 from tacos.workflows import arguments, kept_files, reselected_files
 from tacos.workflows.selection import GivenRun
@@ -15,6 +16,7 @@ def write_report(
     output: str | Path | None = None,
     *,
     force: bool = False,
+    progress: Progress | None = None,
 ) -> Path:
     """Write the report of a finished run as one self-contained HTML file, and return its path.
 
@@ -24,6 +26,8 @@ def write_report(
         output: The file to write; that in the run directory by default, which then shows the run's
             own selection.
         force: Whether a file that is no report is replaced.
+        progress: What is told that the report begins and ends: an object with the methods of
+            `tacos.pipeline.run_loop.Progress`.
 
     Raises:
         InputError: The run has no selection.
@@ -38,4 +42,4 @@ def write_report(
         raise OutputError(
             f"{target} exists and is no report: name another file (-o), or replace it with --force"
         )
-    return done.report(target)
+    return done.report(target, progress=progress)

@@ -276,7 +276,7 @@ def run_selection(  # noqa: PLR0913 - the options of the command
             functions=own.list_names(),
         )
         report = targets.report or directory / kept_files.REPORT
-        done = write_outputs(done, replace(targets, report=report))
+        done = write_outputs(done, replace(targets, report=report), watcher)
         store.write_state(STATE, _build_run_state(done, source.names))
         store.clear_drafts()
     return done

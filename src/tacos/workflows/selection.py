@@ -33,6 +33,7 @@ from tacos.workflows.run_state import read_run_state
 
 if TYPE_CHECKING:
     from tacos.formats.original_types import TypedRows
+    from tacos.pipeline.run_loop import Progress
     from tacos.workflows.strategy_pool import By
 
 SAMPLE_COLUMNS = ("id", "content_hash", "length", "instruction", "response", "raw")
@@ -225,8 +226,10 @@ class Selection:
         """The figures of the run, of whatever stages it has finished."""
         return facts.summarise_run(self.artifacts, self.settings)
 
-    def report(self, path: str | Path) -> Path:
+    def report(self, path: str | Path, *, progress: Progress | None = None) -> Path:
         """Write the report as one self-contained HTML file, and return its path.
+
+        `progress` is told when it begins and ends, as of a stage of the name "report".
 
         Raises:
             InputError: The run has no selection.
@@ -238,8 +241,11 @@ class Selection:
         # What draws a report takes long to import, and most commands write none.
         from tacos.report import html
         from tacos.report.report_input import ReportInput
+        from tacos.workflows.silent_progress import choose_progress
         from tacos.workflows.size_steps import measure_size_steps
 
+        watcher = choose_progress(progress)
+        watcher.start("report", None)
         sizes = measure_size_steps(
             self.artifacts,
             self.settings,
@@ -258,7 +264,9 @@ class Selection:
                 self.functions,
             )
         )
-        return files.write_text(page, target)
+        written = files.write_text(page, target)
+        watcher.finish("report", self.summary.n_read, skipped=False)
+        return written
 
     def explain(self, row: str) -> dict[str, Any]:
         """Why a row was kept or dropped: "verdict" in one sentence, then the trace through the
@@ -398,9 +406,13 @@ def list_files_written(targets: OutputTargets) -> list[Path]:
     return files_written
 
 
-def write_outputs(done: Selection, targets: OutputTargets) -> Selection:
+def write_outputs(
+    done: Selection,
+    targets: OutputTargets,
+    progress: Progress | None = None,
+) -> Selection:
     """Write rows, sidecar and report, as far as they are named; a run without a selection writes
-    nothing.
+    nothing. `progress` is told of the report, which takes longest.
     """
     if "selection" not in done.artifacts:
         return done
@@ -414,7 +426,7 @@ def write_outputs(done: Selection, targets: OutputTargets) -> Selection:
         report_path=targets.report,
     )
     if targets.report is not None:
-        written.report(targets.report)
+        written.report(targets.report, progress=progress)
     if targets.output is None:
         return written
     before = _digest_if_present(targets.output)

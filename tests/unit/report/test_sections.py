@@ -172,7 +172,11 @@ def test_selected_rows_have_the_reason_that_explain_gives(
 # Reproduction
 
 
-def test_the_command_selects_the_same_rows_again(tmp_path: Path) -> None:
+def test_the_command_selects_the_same_rows_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where the files are: the command names no folder of this machine.
+    monkeypatch.chdir(tmp_path)
     data, *_ = write_files(tmp_path)
     output = tmp_path / "out.jsonl"
     words = ["select", data, "-n", 6, "-o", output, "--seed", 3, "--set", "cluster.k=4"]
@@ -183,6 +187,7 @@ def test_the_command_selects_the_same_rows_again(tmp_path: Path) -> None:
         tacos.load(f"{output}.run").settings, [str(data)], None
     )
     assert file == ""
+    assert str(tmp_path) not in command
     again = shlex.split(
         command.replace("selected.jsonl", str(tmp_path / "again.jsonl"))
     )

@@ -35,6 +35,7 @@ NAME_LIMIT = 190
 LINE_LENGTH = 26
 """Characters of a line of a name, which has as many lines as it needs."""
 LINE_HEIGHT = 15
+BAR_HEIGHT = 16
 WIDTH = 170
 EXPECTED_TO_MISS = 5.3
 """Of so many expected rows there is none by chance once in 200 selections: exp(-5.3) = .005."""
@@ -176,7 +177,7 @@ def _chart_bars(shown: pl.DataFrame) -> dict[str, Any]:
         "field": "surplus",
         "type": "quantitative",
         "title": "selected rows above or below chance",
-        "axis": {"format": "+,d", "tickCount": 5},
+        "axis": {"format": "+,d", "tickCount": 4, "labelOverlap": True},
     }
     color = {
         "condition": {"test": "datum.surplus > 0", "value": SELECTED},
@@ -188,7 +189,10 @@ def _chart_bars(shown: pl.DataFrame) -> dict[str, Any]:
         "width": WIDTH,
         "height": {"step": LINE_HEIGHT * n_lines + 6},
         "layer": [
-            {"mark": "bar", "encoding": {"x": x, "y": y, "color": color}},
+            {
+                "mark": {"type": "bar", "size": BAR_HEIGHT},
+                "encoding": {"x": x, "y": y, "color": color},
+            },
             {"mark": {"type": "rule", "color": INK}, "encoding": {"x": {"datum": 0}}},
         ],
     }

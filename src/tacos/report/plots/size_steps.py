@@ -204,14 +204,20 @@ def _chart_panel(
                 "transform": [is_made],
                 "mark": {"type": "point", "size": 190, "color": INK, "filled": False},
             },
-            _build_name_layer("selected", last, dy=-12),
-            _build_name_layer("by chance", last, dy=16),
+            _build_name_layer("selected", last, values),
+            _build_name_layer("by chance", last, values),
         ],
     }
 
 
-def _build_name_layer(rows: str, last: int, dy: int) -> dict[str, Any]:
-    """The name of a line at its end."""
+def _build_name_layer(
+    rows: str,
+    last: int,
+    values: Sequence[dict[str, Any]],
+) -> dict[str, Any]:
+    """The name of a line at its end: above a line that rises, below one that falls."""
+    own = [each["value"] for each in values if each["rows"] == rows]
+    dy = 16 if own and own[-1] < own[0] else -12
     is_end = f"datum.n == {last} && datum.rows == '{rows}'"
     return {
         "transform": [{"filter": is_end}],

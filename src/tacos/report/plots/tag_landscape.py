@@ -262,10 +262,13 @@ def _build_tile_mark() -> dict[str, Any]:
     return {
         "type": "rect",
         "from": {"data": "tiles"},
+        # A name that has no room is shown near a pointer (`tacos.report.figures.draw_svg`).
+        "aria": True,
         "encode": {
             "enter": {
                 **places,
                 "fill": {"scale": "color", "field": "standing"},
+                "description": {"signal": "datum.name + ': ' + datum.note + ' rows'"},
             }
         },
     }
@@ -283,6 +286,8 @@ def _build_text_mark(
     return {
         "type": "text",
         "from": {"data": "tiles"},
+        # A pointer is at the tile behind it.
+        "interactive": False,
         "encode": {
             "enter": {
                 "x": {"field": "x0", "offset": 4},

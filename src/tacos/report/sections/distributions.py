@@ -50,7 +50,7 @@ def _build_histogram_figure(name: str, title: str, values: pl.Series) -> Figure:
         title,
         _chart_histogram(bins),
         DataTable(("from, to", "rows"), rows, frozenset({1})),
-        caption=f"The median is {median:,.1f}.",
+        caption=f"The median is {median:,.1f}.".replace(".0.", "."),
         basis=f"{len(values):,} selected rows",
     )
 

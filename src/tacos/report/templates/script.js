@@ -275,19 +275,20 @@ async function copyText(button) {
   setTimeout(() => { button.textContent = label; }, 3000);
 }
 
-// A link into a closed part opens it.
+// A link into a closed part opens it, and the page goes to where its target is by then.
 
 function openTarget() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (!target) return;
   for (let part = target; part; part = part.parentElement) {
     if (part.tagName === "DETAILS") part.open = true;
   }
+  target.scrollIntoView();
 }
 
 startThemeSwitch();
 document.querySelectorAll(".finder").forEach(startFinder);
 addEventListener("hashchange", openTarget);
-openTarget();
 document.querySelectorAll("table[data-sortable]").forEach(makeSortable);
 document.querySelectorAll("[data-points]").forEach(startHover);
 document.querySelectorAll(".tools").forEach((tools) => {
@@ -298,3 +299,5 @@ document.querySelectorAll(".tools").forEach((tools) => {
     if (copy) copyText(event.target);
   });
 });
+// Last, as all of the above makes the page longer.
+openTarget();
