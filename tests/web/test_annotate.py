@@ -282,7 +282,10 @@ def test_people_at_once_lose_no_edit(own_page: Page) -> None:
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ({"content_hash": "f00", "decision": "keep"}, "rejected as it was read"),
+        (
+            {"content_hash": "f00", "decision": "keep"},
+            "no usable row of this run has the content hash 'f00'",
+        ),
         ({"content_hash": "f00", "decision": "burn"}, "decision: "),
         ({"decision": "keep"}, "content_hash: "),
         ({"content_hash": "", "decision": "keep"}, "content_hash: "),
@@ -303,6 +306,20 @@ def test_tags_that_are_none_are_refused(own_page: Page, tags: list[str]) -> None
     answer = own_page.post("/api/edit/change", given)
     assert answer.status == 400
     assert "up to 50 tags of 1 to 200 characters" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("tag", "code"),
+    [("Cook\u200bing", "200B"), ("Cook\x1bing", "001B"), ("\u202egnikooC", "202E")],
+)
+def test_tags_with_characters_that_nobody_sees_are_refused(
+    own_page: Page, tag: str, code: str
+) -> None:
+    given = {"content_hash": hashes(own_page)[0], "tags": ["Cooking", tag]}
+    answer = own_page.post("/api/edit/change", given)
+    assert answer.status == 400
+    assert f"cannot be seen (U+{code})" in answer.json()["error"]
+    assert own_page.get("/api/edits").json()["n"] == 0
 
 
 def test_a_file_that_a_person_has_spoilt_is_named_and_left_alone(

@@ -199,6 +199,18 @@ def test_an_unknown_row_is_an_error_of_one_line(page: Page, row: str) -> None:
     )
 
 
+def test_an_error_does_not_send_back_all_that_it_was_sent(page: Page) -> None:
+    for answer in (
+        page.get("/api/row", row="x" * 20_000),
+        page.get(f"/api/{'x' * 20_000}"),
+        page.get("/api/rows", **{"y" * 20_000: "1"}),
+    ):
+        assert answer.status in (400, 404)
+        message = answer.json()["error"]
+        assert len(message) < 1_200
+        assert "\n" not in message
+
+
 # Files
 
 

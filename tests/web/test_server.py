@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from tests.small_world import run_command
+from tests.web.conftest import serve
 
 import tacos
 
@@ -89,6 +91,25 @@ def test_it_listens_to_this_machine_alone(finished: tacos.Selection) -> None:
                 if int(number, 16) == port and state == "0A":
                     listening.append(address)
         assert listening == ["0100007F"]
+
+
+def test_a_run_that_is_gone_is_not_taken_for_an_empty_one(
+    finished: tacos.Selection, tmp_path: Path
+) -> None:
+    run = tmp_path / "moved.run"
+    shutil.copytree(finished.run, run)
+    with serve(tacos.ui(run)) as page:
+        assert page.get("/api/annotate").status == 200
+        run.rename(tmp_path / "elsewhere.run")
+        for path in ("/api/annotate", "/api/run", "/api/edits", "/api/rows"):
+            answer = page.get(path)
+            assert answer.status == 410, path
+            assert answer.json()["error"].startswith("the run moved.run is gone: start")
+        given = {"n_pairs": 3}
+        assert page.post("/api/annotate/draw", given).status == 410
+        assert not run.exists()
+        # The page itself is no part of the run.
+        assert page.get("/static/app.js").status == 200
 
 
 def test_a_port_in_use_is_an_error_of_one_line(finished: tacos.Selection) -> None:

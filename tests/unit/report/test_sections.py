@@ -1,7 +1,9 @@
 """The sections of the report: plain values that are right, and what a reader is told of them."""
 
+import ast
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,11 @@ from tests.small_world import MODELS, judge_by_instruction, make_rows, run_comma
 
 import tacos
 from tacos.config import load_settings
+from tacos.pipeline.steps.reliability import OF_VERDICTS
+from tacos.report.better_than_random import RandomVerdict, add_coverage
 from tacos.report.judge_bias import describe_bias
+from tacos.report.judge_tastes import describe_tastes
+from tacos.report.next_steps import suggest_steps
 from tacos.report.report_input import ReportInput
 from tacos.report.reproduction import build_command, format_toml, list_settings
 from tacos.report.sections import row_finder
@@ -25,6 +31,7 @@ from tacos.report.sections.samples import build_samples
 from tacos.report.sections.selected_rows import build_selected_rows
 from tacos.report.sections.sources import build_sources
 from tacos.report.sections.spending import build_spending
+from tacos.report.worth_words import describe_worth, explain_bound
 
 
 def judge_by_length(instructions: list[str], responses: list[str]) -> list[float]:
@@ -223,6 +230,101 @@ def test_private_settings_are_named_and_not_shown(source: ReportInput) -> None:
     ).values
     assert values["hidden"] == ["llm.headers", "llm.proxy"]
     assert "proxy.local" not in str(values)
+
+
+def test_own_functions_make_it_a_call_of_python(
+    done: tacos.Selection, source: ReportInput
+) -> None:
+    values = build_reproduction(replace(source, functions=done.functions)).values
+    call = values["command"]
+    assert call.startswith("import tacos\n")
+    assert '["long.jsonl", "short.jsonl"],' in call
+    assert "judge=judge_by_length," in call
+    assert '"judge": {' in call
+    assert values["functions"] == sorted(done.functions.values())
+    # It is Python, and gives the settings back.
+    (made,) = [
+        keyword.value
+        for keyword in ast.walk(ast.parse(call))
+        if isinstance(keyword, ast.keyword) and keyword.arg == "settings"
+    ]
+    again = load_settings(**ast.literal_eval(made))
+    assert again.shortlist == done.settings.shortlist
+    assert again.judge == done.settings.judge
+    assert tacos.load(done.run).functions == done.functions
+
+
+def test_no_report_says_where_on_this_machine_its_files_are(
+    done: tacos.Selection,
+) -> None:
+    page = (done.run / "report.html").read_text("utf-8")
+    assert str(done.run.parent) not in page
+    assert "tacos explain run " in page
+
+
+def test_a_selection_by_another_price_is_made_again_by_it(
+    done: tacos.Selection,
+) -> None:
+    made = done.reselect(9, "tacos", tag_price=12.5)
+    command = build_reproduction(gather(made)).values["reselect"]
+    assert "--tag-price 12.5" in command
+    words = shlex.split(command)
+    assert run_command(*words[1:2], done.run, *words[3:-2])[0] == 0
+
+
+# Better than random
+
+
+def test_the_verdict_says_that_fewer_tags_are_covered() -> None:
+    better = RandomVerdict("yes", "Better than random: yes. Expect more.")
+    figures = {"selection": {"coverage": 0.425}, "random": {"coverage": 0.507}}
+    verdict = add_coverage(better, figures)
+    assert verdict.sentence == (
+        "Better than random: yes in quality, no in the tags covered. Expect more. It covers "
+        "fewer of the tags than as many random rows: 42.5% against 50.7%."
+    )
+    assert verdict.coverage == (0.425, 0.507)
+    more = {"selection": {"coverage": 0.6}, "random": {"coverage": 0.507}}
+    assert add_coverage(better, more).sentence.startswith("Better than random: yes. E")
+    none = {"selection": {"coverage": None}, "random": {"coverage": None}}
+    assert add_coverage(better, none) == better
+
+
+def test_what_to_do_next_rests_on_figures(source: ReportInput) -> None:
+    assert all("--match-length" not in step.command for step in suggest_steps(source))
+    # As where a second judge stands beside the first one.
+    taste = {"points": 2.0, "low": 1.0, "high": 3.0, "n": 40}
+    tastes = {"length": taste, "sources": {"long.jsonl": taste}}
+    known = replace(source, summary=replace(source.summary, tastes=tastes))
+    steps = {step.command.split(" -n ")[-1]: step.why for step in suggest_steps(known)}
+    assert "20 --match-length -o same-lengths.jsonl" in steps
+    of_source = steps["20 --quota-source 'long.jsonl<=25%' -o balanced.jsonl"]
+    assert "2.0 points more" in of_source
+    for step in suggest_steps(known):
+        if step.command:
+            words = shlex.split(step.command)
+            # Each can be typed; the run may have too few rows for it, and then says so.
+            code, printed = run_command(*words[1:2], source.run, *words[3:-2])
+            assert code == 0 or "can select only" in printed
+
+
+def test_place_and_length_are_told_once(source: ReportInput) -> None:
+    taste = {"points": 2.0, "low": 1.0, "high": 3.0, "n": 40}
+    tastes = {"place": {"": taste}, "length": taste, "second_judge": "another"}
+    known = replace(source, summary=replace(source.summary, tastes=tastes))
+    questions = [it.question for it in describe_bias(known)]
+    assert not any("favour" in question for question in questions)
+    assert any("2.0 points more" in it for it in describe_tastes(tastes))
+
+
+def test_a_bound_beside_many_flips_is_explained(source: ReportInput) -> None:
+    worth = {"reliability": 0.97, "basis": OF_VERDICTS}
+    diagnostics = {**source.summary.diagnostics, "flip_rate": {"value": 0.38, "n": 50}}
+    summary = replace(source.summary, worth=worth, diagnostics=diagnostics)
+    assert "at most 97%" in describe_worth(worth)
+    assert "38.0% of 50 pairs change their winner" in explain_bound(summary)
+    measured = replace(summary, worth={"reliability": 0.12, "basis": "set"})
+    assert explain_bound(measured) == ""
 
 
 # Rows
