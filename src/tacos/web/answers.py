@@ -13,14 +13,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tacos.errors import TacosError
-from tacos.methods.samples.truncation import truncate_text
 
 MAX_BODY = 64 * 1024
 """Bytes of a request's body."""
 MAX_ANSWER = 8 * 1024 * 1024
 """Bytes of an answer; downloads are sent piece by piece and have limits of their own."""
-MAX_ERROR = 1_000
-"""Characters of an error: one that repeats what was sent loses its middle."""
+ERROR_START = 700
+ERROR_END = 300
+"""Characters of an error: one that repeats what was sent loses its middle, as its end says what to
+do.
+"""
 
 Given = TypeVar("Given", bound=BaseModel)
 
@@ -93,5 +95,7 @@ async def answer_refusal(request: Request, error: Exception) -> Response:
 
 def write_error(text: str, status: int) -> Response:
     """What is wrong, on one line. No traceback leaves this process."""
-    line = truncate_text(text, MAX_ERROR).replace("\n", " ")
+    line = text
+    if len(text) > ERROR_START + ERROR_END:
+        line = f"{text[:ERROR_START]} ... {text[-ERROR_END:]}"
     return write_json({"error": line}, status)
