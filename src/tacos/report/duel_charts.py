@@ -34,8 +34,9 @@ def chart_duels(summaries: list[DuelSummary]) -> dict[str, Any]:
         rows = list_chart_rows(summary)
         first, second = summary.models
         title = alt.TitleParams(f"{first} against {second}", anchor="start")
-        panel = (_chart_outcomes(rows) | _chart_scores(rows)).properties(title=title)
-        panels.append(panel)
+        both = _chart_outcomes(rows) | _chart_scores(rows)
+        # Outcomes and scores have colours of their own.
+        panels.append(both.properties(title=title).resolve_scale(color="independent"))
     return dict(alt.vconcat(*panels).to_dict())
 
 
@@ -89,11 +90,13 @@ def _chart_outcomes(rows: list[tuple[str, DuelFigures]]) -> Any:
     )
     base = _chart_records(records).encode(y=_build_axis(rows))
     bars = base.mark_bar().encode(x=x, x2="end:Q", color=colour)
-    numbers = base.mark_text(fontSize=10).encode(x="middle:Q", text="text:N")
+    numbers = base.mark_text(fontSize=10, yOffset=-4).encode(
+        x="middle:Q", text="text:N"
+    )
     ends = _chart_records(_list_intervals(rows)).encode(y=_build_axis(rows))
-    intervals = ends.mark_rule(size=2).encode(x="low:Q", x2="high:Q")
+    intervals = ends.mark_rule(size=2, yOffset=9).encode(x="low:Q", x2="high:Q")
     chart = bars + numbers + intervals
-    return chart.properties(width=WIDTH, height=alt.Step(ROW_HEIGHT))
+    return chart.properties(width=WIDTH, height=ROW_HEIGHT * len(rows))
 
 
 def _list_intervals(rows: list[tuple[str, DuelFigures]]) -> list[dict[str, Any]]:
@@ -150,9 +153,8 @@ def _chart_scores(rows: list[tuple[str, DuelFigures]]) -> Any:
     )
     # Half of all points: neither model is better.
     middle = _chart_records([{"score": 0.5}]).mark_rule(strokeDash=[4, 4]).encode(x=x)
-    return (middle + intervals + points).properties(
-        width=WIDTH, height=alt.Step(ROW_HEIGHT)
-    )
+    chart = middle + intervals + points
+    return chart.properties(width=WIDTH, height=ROW_HEIGHT * len(rows))
 
 
 def _build_axis(rows: list[tuple[str, DuelFigures]], *, labels: bool = True) -> alt.Y:
