@@ -22,6 +22,8 @@ from tacos.methods.evaluating.length_adjusted_scores import (
 )
 from tacos.methods.measures.value_shares import bound_share
 
+FEWEST_QUESTIONS = 10
+"""With fewer there is no verdict."""
 UNNAMED = "no set"
 """How questions of no set are called."""
 
@@ -168,6 +170,8 @@ def _adjust_score(
         scores.append(measure_points(winner, other_order))
         lengths.append(duel.lengths)
         clusters.append(question)
+    if len(set(scores)) == 1:
+        return None, "all duels end alike, whatever the lengths"
     both = np.array(lengths, np.int64)
     adjusted = adjust_for_length(
         np.array(scores),
@@ -193,10 +197,15 @@ def _say_verdict(models: tuple[str, str], result: DuelResult) -> str:
     score = result.score
     if score is None:
         return f"No verdict on {first} and {second}: no question was judged in both orders."
-    # Without an interval, no word.
+    # Intervals by the normal curve hold for more questions than that.
     smallest = score.smallest_detectable_difference()
-    if score.low is None or score.high is None or smallest is None:
-        return f"No verdict on {first} and {second}: one question shows no difference."
+    is_enough = score.n_clusters >= FEWEST_QUESTIONS
+    if score.low is None or score.high is None or smallest is None or not is_enough:
+        n_questions = count_words(score.n_clusters, "question")
+        return (
+            f"No verdict on {first} and {second}: {n_questions} can show no difference "
+            f"({FEWEST_QUESTIONS} at least)."
+        )
     basis = (
         f"win score {100 * score.mean:.1f}%, 95% interval {100 * score.low:.1f} to "
         f"{100 * score.high:.1f}, {count_words(score.n_clusters, 'question')}"

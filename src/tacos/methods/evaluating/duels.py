@@ -10,12 +10,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from tacos.methods.evaluating.clustered_means import MeanEstimate, estimate_mean
+from tacos.methods.evaluating.clustered_means import (
+    CONFIDENCE_Z,
+    Floats,
+    Ints,
+    MeanEstimate,
+    estimate_mean,
+)
+from tacos.methods.measures.value_shares import bound_share
 
 Winner = Literal["first", "second", "tie"]
 """The winner by the model's name, not by its place: orders are undone before they come here."""
@@ -92,7 +99,7 @@ def count_duels(
         n_one_sided += winner != other_order and "tie" in (winner, other_order)
         scores.append(measure_points(winner, other_order))
         clusters.append(question)
-    score = estimate_mean(np.array(scores), np.array(clusters)) if scores else None
+    score = _estimate_score(np.array(scores), np.array(clusters)) if scores else None
     return DuelResult(
         outcomes={name: outcomes[name] for name in OUTCOMES},
         same=n_same,
@@ -100,3 +107,18 @@ def count_duels(
         n_missing=len(verdicts) - len(scores),
         score=score,
     )
+
+
+def _estimate_score(scores: Floats, clusters: Ints) -> MeanEstimate:
+    """The mean score; where all are alike, with the interval of a share instead of none at all.
+
+    Three wins of three do not prove that the fourth question would be won.
+    """
+    estimate = estimate_mean(scores, clusters)
+    if estimate.error != 0:
+        return estimate
+    n = estimate.n_clusters
+    n_won = round(estimate.mean * n)
+    low, high = bound_share(n_won, n)
+    error = (high - low) / (2 * CONFIDENCE_Z)
+    return replace(estimate, error=error, low=low, high=high)

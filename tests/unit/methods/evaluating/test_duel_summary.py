@@ -62,7 +62,11 @@ def test_a_verdict_says_better_worse_or_what_could_have_been_seen() -> None:
         "theirs (win score 52.0%, 95% interval 38.0 to 66.0, 50 questions)."
     )
     assert "no question was judged in both orders" in say([(None, "first")])
-    assert "one question" in say([WIN])
+    assert say([WIN] * 9) == (
+        "No verdict on ours and theirs: 9 questions can show no difference (10 at least)."
+    )
+    assert say([WIN] * 10).startswith("ours is better")
+    assert say([FLIP] * 10).startswith("No difference larger than 37.")
 
 
 def test_missing_orders_are_named_and_in_no_figure() -> None:
@@ -83,6 +87,9 @@ def test_without_lengths_or_far_from_half_there_is_no_figure_at_equal_length() -
     (far,) = summarise_duels(build_duels("a", [WIN] * 9 + [LOSE]))
     assert far.pooled.adjusted is None
     assert "30% to 70%" in far.pooled.not_adjusted
+    (alike,) = summarise_duels(build_duels("a", [FLIP] * 9))
+    assert alike.pooled.adjusted is None
+    assert "all duels end alike" in alike.pooled.not_adjusted
     (near,) = summarise_duels(build_duels("a", [WIN] * 5 + [LOSE] * 4))
     assert near.pooled.adjusted is not None
     assert near.pooled.lengths == (100, 90)

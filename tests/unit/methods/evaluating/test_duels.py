@@ -31,6 +31,23 @@ def test_a_judge_that_prefers_the_first_place_gives_neither_side_a_win() -> None
     assert result.score.mean == 0.5
 
 
+def test_duels_that_all_end_alike_are_not_sure_for_that() -> None:
+    """A standard error of 0 would call three wins of three a proof, and ten flips, too."""
+    won = count_duels([("first", "first")] * 3, [1, 2, 3]).score
+    assert won is not None
+    assert won.low == pytest.approx(0.438, abs=0.001)
+    flipped = count_duels([("first", "second")] * 10, list(range(10))).score
+    assert flipped is not None
+    assert (flipped.low, flipped.high) == pytest.approx((0.237, 0.763), abs=0.001)
+    smallest = flipped.smallest_detectable_difference()
+    assert smallest is not None
+    assert smallest > 0.3
+    twenty = count_duels([("first", "first")] * 20, list(range(20))).score
+    assert twenty is not None
+    assert twenty.low is not None
+    assert twenty.low > 0.8
+
+
 def test_an_unreadable_order_is_missing_and_no_tie() -> None:
     result = count_duels([("first", None), (None, None), ("first", "first")], [1, 2, 3])
     assert result.n_missing == 2
