@@ -1,6 +1,9 @@
 """`tacos mt-bench` against a real server, healthy or not: every grade, or no score."""
 
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -426,3 +429,39 @@ def test_the_python_function_gives_the_same(folder: Path, server: FaultServer) -
     assert json.loads(output)["models"] == json.loads(
         json.dumps(evaluation.as_dict()["models"])
     )
+
+
+def test_a_model_that_grades_itself_is_called_out(
+    folder: Path, server: FaultServer
+) -> None:
+    write_answers(answer_all("tiny-1"), folder / "own.jsonl")
+    output, _ = grade(folder, server, models=("own",))
+    said = " ".join(output.split())
+    assert "Warning: tiny-1 judged answers of its own" in said
+
+
+def test_a_killed_command_goes_on_where_it_was(folder: Path) -> None:
+    """Twice, at any point: what was paid for is kept, but for what was on its way."""
+    with FaultServer(Behaviour(latency=0.1)) as server:
+        words = [
+            *("mt-bench", folder / "mine.jsonl", folder / "random.jsonl"),
+            *("--questions", folder / "question.jsonl", "--references", "none"),
+            *("--judge", "tiny-1", "--llm", server.url, "--ledger", folder / "ledger"),
+            *("--set", "llm.concurrency=2", "-o", folder / "grades.jsonl"),
+        ]
+        command = [sys.executable, "-m", "tacos", *map(str, words)]
+        for n_before_kill in (6, 16):
+            process = subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            while server.answered.total() < n_before_kill and process.poll() is None:
+                time.sleep(0.02)
+            assert process.poll() is None, "it ended before it was killed"
+            process.kill()
+            process.wait()
+            assert not (folder / "grades.jsonl").exists()
+        subprocess.run(command, check=True, capture_output=True)
+        n_all = 2 * N_ITEMS
+        assert n_all <= server.answered.total() <= n_all + 2 * 4
+    lines = (folder / "grades.jsonl").read_text("utf-8").splitlines()
+    assert len(lines) == n_all

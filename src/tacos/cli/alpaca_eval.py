@@ -17,6 +17,7 @@ from tacos.cli.shared import (
 )
 from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.config import Settings
+from tacos.counts import count_words
 from tacos.errors import ConfigError
 from tacos.methods.evaluating.alpaca_eval import N_INSTRUCTIONS
 from tacos.pipeline.model_factory import resolve_evaluation_judge
@@ -284,8 +285,9 @@ def _list_remarks(
     """What a reader must know of the figures."""
     remarks = []
     if scored:
+        size = count_words(evaluation.n_expected, "instruction")
         remarks.append(
-            f"What {evaluation.n_expected:,} instructions can show: differences between two models "
+            f"What {size} can show: differences between two models "
             f"under about {100 * evaluation.detectable:.1f} points are usually not detectable (80% "
             "power)."
         )
@@ -294,8 +296,7 @@ def _list_remarks(
         assert model.score is not None
         if model.score.reason:
             remarks.append(
-                f"{model.label} has no rate at equal length: {model.score.reason}. Name "
-                "annotations of many models with --difficulty."
+                f"{model.label} has no rate at equal length: {model.score.reason}."
             )
     remarks += _describe_judges(evaluation, scored)
     if evaluation.is_on_leaderboard:
@@ -303,8 +304,7 @@ def _list_remarks(
             "The leaderboard's rates are by GPT-4 Turbo in one order: compare them only with rates "
             "by the same judge against the same baseline."
         )
-    if evaluation.warning:
-        remarks.append(f"Warning: {evaluation.warning}.")
+    remarks += [f"Warning: {warning}." for warning in evaluation.warnings]
     faulty = [
         model.answers
         for model in evaluation.models
@@ -332,7 +332,9 @@ def _describe_judges(
     for model in evaluation.models:
         for name, n in model.judges.items():
             judges[name] = judges.get(name, 0) + n
-    named = ", ".join(f"{name} ({n:,} preferences)" for name, n in judges.items())
+    named = ", ".join(
+        f"{name} ({count_words(n, 'preference')})" for name, n in judges.items()
+    )
     source = "its server calls it" if evaluation.is_judged_here else "the file says"
     remarks = [f"Judge, as {source}: {named or 'none'}."]
     known = [

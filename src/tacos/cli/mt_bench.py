@@ -267,7 +267,9 @@ def _list_remarks(
             "(80% power)."
         )
     judges = list_judges(evaluation.models)
-    named = ", ".join(f"{name} ({n:,} grades)" for name, n in judges.items())
+    named = ", ".join(
+        f"{name} ({count_words(n, 'grade')})" for name, n in judges.items()
+    )
     source = "its server calls it" if evaluation.is_judged_here else "the file says"
     remarks.append(f"Judge, as {source}: {named or 'none'}.")
     if len(judges) > 1:
@@ -276,13 +278,12 @@ def _list_remarks(
         )
     if evaluation.references is not None:
         remarks.append(_describe_references(evaluation))
-    if evaluation.doubtful:
+    if evaluation.doubtful and complete:
         ids = ", ".join(evaluation.doubtful)
         remarks.append(
             f"GPT-4's reference is wrong in a turn of {len(evaluation.doubtful)} questions: {ids}."
         )
-    if evaluation.warning:
-        remarks.append(f"Warning: {evaluation.warning}.")
+    remarks += [f"Warning: {warning}." for warning in evaluation.warnings]
     faulty = [
         model.answers
         for model in evaluation.models

@@ -22,7 +22,10 @@ from tacos.llm.ledger.location import LedgerLocation, list_ledger_files
 from tacos.methods.evaluating.annotations import Annotation
 from tacos.methods.evaluating.preferences import ORDERS, Row, format_pair
 from tacos.pipeline.frame_table import FrameTable
-from tacos.pipeline.model_factory import open_evaluation_judge
+from tacos.pipeline.model_factory import (
+    open_evaluation_judge,
+    resolve_evaluation_judge,
+)
 from tacos.pipeline.plan import plan_steps
 from tacos.pipeline.run_loop import Progress, run_steps
 from tacos.pipeline.stages import ALPACA_EVAL, find_stage
@@ -41,7 +44,6 @@ from tacos.workflows.alpaca_eval_result import (
     ModelPreferences,
     build_evaluation,
 )
-from tacos.workflows.evaluated_models import name_different_templates
 from tacos.workflows.evaluation_forecast import QuestionForecast, forecast_questions
 from tacos.workflows.given_settings import (
     GivenSettings,
@@ -123,7 +125,7 @@ def alpaca_eval(  # noqa: PLR0913 - the options of the command
         ),
         known,
         published,
-        warning=name_different_templates(given.models),
+        judge=resolve_evaluation_judge(chosen, chosen.alpaca_eval.model),
         spending=spending,
     )
 

@@ -24,7 +24,7 @@ from tacos.methods.evaluating.annotations import Annotation
 from tacos.methods.evaluating.clustered_means import MeanEstimate
 from tacos.methods.evaluating.length_control import RateDraws
 from tacos.workflows.alpaca_eval_inputs import Difficulty
-from tacos.workflows.evaluated_models import EvaluatedModel
+from tacos.workflows.evaluated_models import EvaluatedModel, list_warnings
 
 N_SHOWN = 5
 MOST_COMPARED = 10
@@ -128,8 +128,8 @@ class AlpacaEvaluation:
     """Where the difficulty of instructions is known from; "" for nowhere."""
     is_on_leaderboard: bool = False
     """Whether the rows of a leaderboard are given beside."""
-    warning: str = ""
-    """What makes the models hard to compare; "" for nothing."""
+    warnings: tuple[str, ...] = ()
+    """What makes the models hard to compare, in sentences."""
     spending: Mapping[str, Any] = field(default_factory=dict)
     is_judged_here: bool = False
     """Whether a judge was asked, so that asking it again may complete what is missing."""
@@ -166,7 +166,7 @@ class AlpacaEvaluation:
             "differences": [asdict(each) for each in self.differences],
             "usually_detectable": self.detectable,
             "difficulty": self.difficulty,
-            "warning": self.warning,
+            "warnings": list(self.warnings),
             "spending": dict(self.spending),
         }
 
@@ -189,10 +189,11 @@ def build_evaluation(
     difficulty: Difficulty,
     leaderboard: Sequence[LeaderboardRow],
     *,
-    warning: str = "",
+    judge: str = "",
     spending: Mapping[str, Any] | None = None,
 ) -> AlpacaEvaluation:
-    """Win rates and differences; `spending` of the judge, if it was asked."""
+    """Win rates and differences; `spending` of the judge, if it was asked.
+    `judge` is the name by which it was."""
     scored = []
     for model in models:
         may_be_scored = model.is_complete or compared.allow_missing
@@ -216,7 +217,11 @@ def build_evaluation(
         allow_missing=compared.allow_missing,
         difficulty=difficulty.source,
         is_on_leaderboard=bool(leaderboard),
-        warning=warning,
+        warnings=list_warnings(
+            [model.label for model in models],
+            [model.answers for model in models if model.answers is not None],
+            [judge, *(name for model in models for name in model.judges)],
+        ),
         spending=spending or {},
         is_judged_here=spending is not None,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -60,3 +60,23 @@ def name_different_templates(models: Sequence[EvaluatedModel]) -> str:
         f"the models were asked with different chat templates ({'; '.join(named)}), which changes "
         "scores by itself; that is right only where each was trained with its own"
     )
+
+
+def list_warnings(
+    labels: Sequence[str], answers: Sequence[EvaluatedModel], judges: Iterable[str]
+) -> tuple[str, ...]:
+    """What makes scores of these models hard to compare, in sentences.
+
+    `judges` are all names of the judges: that which was asked for, and those that servers gave.
+    """
+    warnings = []
+    templates = name_different_templates(answers)
+    if templates:
+        warnings.append(templates)
+    own = sorted(set(labels) & set(judges))
+    if own:
+        named = " and ".join(own)
+        warnings.append(
+            f"{named} judged answers of its own, which judges tend to prefer (circular)"
+        )
+    return tuple(warnings)

@@ -34,13 +34,15 @@ from tacos.methods.evaluating.mt_bench import (
     list_standard_items,
 )
 from tacos.pipeline.frame_table import FrameTable
-from tacos.pipeline.model_factory import open_evaluation_judge
+from tacos.pipeline.model_factory import (
+    open_evaluation_judge,
+    resolve_evaluation_judge,
+)
 from tacos.pipeline.plan import plan_steps
 from tacos.pipeline.run_loop import Progress, run_steps
 from tacos.pipeline.stages import MT_BENCH, find_stage
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import arguments, kept_files
-from tacos.workflows.evaluated_models import name_different_templates
 from tacos.workflows.evaluation_forecast import QuestionForecast, forecast_questions
 from tacos.workflows.given_settings import (
     GivenSettings,
@@ -128,7 +130,7 @@ def mt_bench(
         items,
         references=given.references.name,
         without_reference=given.without_reference,
-        warning=name_different_templates(given.models),
+        judge=resolve_evaluation_judge(chosen, chosen.mt_bench.model),
         spending=spending,
     )
 

@@ -21,7 +21,7 @@ from tacos.methods.evaluating.mt_bench import (
     is_doubtful,
     summarise_grades,
 )
-from tacos.workflows.evaluated_models import EvaluatedModel
+from tacos.workflows.evaluated_models import EvaluatedModel, list_warnings
 
 N_SHOWN = 5
 
@@ -111,8 +111,8 @@ class MtBenchEvaluation:
     references: str | None = None
     """What the judge could check against; None where that is not known."""
     without_reference: list[str] = field(default_factory=list)
-    warning: str = ""
-    """What makes the models hard to compare; "" for nothing."""
+    warnings: tuple[str, ...] = ()
+    """What makes the models hard to compare, in sentences."""
     spending: Mapping[str, Any] = field(default_factory=dict)
     is_judged_here: bool = False
     """Whether a judge was asked, so that asking it again may complete what is missing."""
@@ -156,7 +156,7 @@ class MtBenchEvaluation:
             "references": self.references,
             "without_reference": self.without_reference,
             "doubtful_references": self.doubtful,
-            "warning": self.warning,
+            "warnings": list(self.warnings),
             "spending": dict(self.spending),
         }
 
@@ -167,11 +167,11 @@ def build_evaluation(
     *,
     references: str | None = None,
     without_reference: Sequence[str] = (),
-    warning: str = "",
+    judge: str = "",
     spending: Mapping[str, Any] | None = None,
 ) -> MtBenchEvaluation:
     """Scores and differences of the models that have every grade; `spending` of the judge, if it
-    was asked.
+    was asked, and `judge` the name by which it was.
     """
     scored = [_score_model(model, items) for model in models]
     doubtful = [item[0] for item in items if is_doubtful(item, items)]
@@ -183,7 +183,11 @@ def build_evaluation(
         doubtful=list(dict.fromkeys(doubtful)),
         references=references,
         without_reference=list(without_reference),
-        warning=warning,
+        warnings=list_warnings(
+            [model.label for model in models],
+            [model.answers for model in models if model.answers is not None],
+            [judge, *(name for model in models for name in model.judges)],
+        ),
         spending=spending or {},
         is_judged_here=spending is not None,
     )

@@ -109,6 +109,10 @@ def test_grades_that_contradict_are_refused(tmp_path: Path) -> None:
     [
         ({"g1_winner": "tie", "g2_winner": "tie"}, "compares two models"),
         ({"turn": "first"}, "turn is 'first'"),
+        ({"turn": 0}, "turn is 0"),
+        ({"repetition": -3}, "repetition is -3, not a number from 0 to 99"),
+        ({"repetition": "two"}, "repetition is 'two'"),
+        ({"repetition": 10**8}, "repetition is 100000000"),
     ],
 )
 def test_what_is_no_grade_is_refused(

@@ -42,6 +42,8 @@ PAIRED_DEVIATION = 0.22
 """The standard deviation of two weak models' difference in preference: measured on the published
 annotations.
 """
+FEWEST_INSTRUCTIONS = 10
+"""Instructions that a rate at equal length is fitted to."""
 FEWEST_MODELS = 5
 """Models that eases are estimated from: fewer say more about themselves than about instructions."""
 
@@ -128,7 +130,7 @@ def score_annotations(
     baseline_lengths = np.array([each.baseline_length for each in ordered])
     raw = estimate_mean(preferences, np.arange(len(ordered)))
     controlled = None
-    reason = _explain_refusal(raw.mean, eases)
+    reason = _explain_refusal(raw, eases)
     if not reason:
         lengths = scale_length_differences(baseline_lengths, own_lengths)
         controlled = _control_length(
@@ -177,14 +179,17 @@ def guess_detectable_difference(n_instructions: int) -> float:
     return (CONFIDENCE_Z + POWER_Z) * error
 
 
-def _explain_refusal(raw: float, eases: Eases | None) -> str:
+def _explain_refusal(raw: MeanEstimate, eases: Eases | None) -> str:
     """Why there is no rate at equal length; "" where there may be one."""
-    if eases is not None or LOWEST_WITHOUT_EASES <= raw <= HIGHEST_WITHOUT_EASES:
+    if raw.n < FEWEST_INSTRUCTIONS:
+        return f"{raw.n} instructions are too few to fit a judge's liking for length"
+    if eases is not None or LOWEST_WITHOUT_EASES <= raw.mean <= HIGHEST_WITHOUT_EASES:
         return ""
     return (
-        f"the raw rate is {raw:.1%}; outside {LOWEST_WITHOUT_EASES:.0%} to "
+        f"the raw rate is {raw.mean:.1%}; outside {LOWEST_WITHOUT_EASES:.0%} to "
         f"{HIGHEST_WITHOUT_EASES:.0%} a fit that does not know how hard each instruction is lies "
-        "further from the leaderboard than the raw rate (6.2 points against 4.8 on average)"
+        "further from the leaderboard than the raw rate (6.2 points against 4.8 on average): name "
+        "annotations of many models (--difficulty)"
     )
 
 

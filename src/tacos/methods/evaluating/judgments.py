@@ -17,6 +17,10 @@ WINNER_FIELDS = ("g1_winner", "g2_winner", "winner")
 """Fields of a comparison of two models, which is no grade."""
 
 
+MOST = 99
+"""Turns of a question, and the last of several judgings."""
+
+
 class UnusableJudgment(ValueError):
     """Why a row is no grade of an answer."""
 
@@ -58,15 +62,14 @@ def parse_judgment(row: Mapping[str, Any]) -> Judgment:
     text = str(row.get("judgment") or "")
     grade = _read_score(row["score"])
     reason = "" if grade is not None else _explain_missing(row["score"], text)
-    turn = row["turn"]
-    if not isinstance(turn, int) or isinstance(turn, bool) or turn < 1:
-        raise UnusableJudgment(f"turn is {turn!r}, not a number from 1")
+    turn = _read_count(row["turn"], "turn", 1)
+    repetition = _read_count(row.get("repetition", 0), "repetition", 0)
     return Judgment(
         model=str(row["model"]),
         item=(str(row["question_id"]), turn),
         grade=grade,
         judge=_read_judge(row.get("judge")),
-        repetition=int(row.get("repetition") or 0),
+        repetition=repetition,
         text=text,
         reason=reason,
     )
@@ -90,6 +93,16 @@ def collect_grades(judgments: Iterable[Judgment]) -> dict[int, Grades]:
             )
         grades[judgment.item] = judgment.grade
     return dict(sorted(sittings.items()))
+
+
+def _read_count(value: Any, name: str, lowest: int) -> int:
+    """A small whole number. Raises `UnusableJudgment`."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if not is_number or not lowest <= value <= MOST:
+        raise UnusableJudgment(
+            f"{name} is {value!r}, not a number from {lowest} to {MOST}"
+        )
+    return int(value)
 
 
 def _read_score(value: Any) -> float | None:
