@@ -150,14 +150,17 @@ def _find_best_tags(columns: Ids, scores: Matrix) -> Ids:
     """Find the `N_SCORED` tags of the highest scores, ascending by tag: (texts, N_SCORED)."""
     n_learned = scores.shape[1]
     n_scored = min(N_SCORED, n_learned)
-    partitioned = np.argpartition(
-        -scores,
-        n_scored - 1,
-        axis=1,
-    )
-    best_columns = partitioned[:, :n_scored]
+    # The lowest score that is among the best; values are parted much faster than their places.
+    n_others = n_learned - n_scored
+    lowest = np.partition(scores, n_others, axis=1)[:, n_others]
+    is_best = scores >= lowest[:, None]
+    n_best = is_best.sum(axis=1)
+    for row in np.flatnonzero(n_best > n_scored):
+        # Of equal ones at the edge, those in the first columns stay.
+        (equal,) = np.nonzero(scores[row] == lowest[row])
+        is_best[row, equal[n_scored - n_best[row] :]] = False
+    best_columns = np.flatnonzero(is_best).reshape(-1, n_scored) % n_learned
     best_tags = _invert_columns(columns)[best_columns]
-    # Sorted, because a partition leaves its parts in arbitrary order.
     return np.sort(best_tags, axis=1)
 
 

@@ -22,7 +22,22 @@ LONGEST_TAG = 4
 MAX_PIECES = 300
 MAX_CHARACTERS = 12 * MAX_PIECES
 MAX_MENTIONS = 10
+MAX_REMEMBERED = 200_000
+"""The number of words whose stems are remembered, some 30 MB, before all are forgotten."""
 Ids = npt.NDArray[np.int32]
+
+
+class _StemMemory(dict[str, str]):
+    """The stem of each word that was looked up."""
+
+    def __missing__(self, word: str) -> str:
+        # A stemmer of its own, because stemmers must not be shared between threads.
+        stem = str(Stemmer.Stemmer("porter").stemWord(word))
+        self[word] = stem
+        return stem
+
+
+_STEMS = _StemMemory()
 
 
 def stem_text(text: str) -> list[str]:
@@ -33,9 +48,9 @@ def stem_text(text: str) -> list[str]:
     """
     beginning = text[:MAX_CHARACTERS].lower()
     words = PIECE.findall(beginning)
-    stemmer = Stemmer.Stemmer("porter")
-    stems = stemmer.stemWords(words[:MAX_PIECES])
-    return list(stems)
+    if len(_STEMS) > MAX_REMEMBERED:
+        _STEMS.clear()
+    return [_STEMS[word] for word in words[:MAX_PIECES]]
 
 
 @lru_cache(maxsize=50_000)
