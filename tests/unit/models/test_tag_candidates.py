@@ -51,6 +51,22 @@ def test_learned_tags_and_mentioned_ones_are_candidates() -> None:
     assert values["learned"] == [1, 1, 0]
 
 
+def test_the_best_scores_propose_their_tags_and_the_first_of_equal_ones() -> None:
+    n_tags = 3 * tag_candidates.N_SCORED
+    lexicon = Lexicon(tuple(f"t{number}" for number in range(n_tags)), {}, 1.0)
+    # Columns in another order than tags
+    columns = np.random.default_rng(0).permutation(n_tags)
+    known = KNOWN._replace(lexicon=lexicon, columns=columns)
+    distinct = np.random.default_rng(1).permutation(n_tags).astype(np.float32)
+    coarse = np.floor(distinct / 7)
+    for scores in (distinct, coarse, np.zeros(n_tags, dtype=np.float32)):
+        ranking = np.argsort(-scores, kind="stable")[: tag_candidates.N_SCORED]
+        expected = sorted(np.flatnonzero(np.isin(columns, ranking)).tolist())
+        rows = np.stack([scores, distinct])
+        tags, _ = tag_candidates.propose_candidates(known, rows, [[], []])
+        assert tags[0][: tag_candidates.N_SCORED].tolist() == expected
+
+
 def test_scores_are_found_by_the_tags_own_column() -> None:
     _, values = described()
     assert np.allclose(values["score"], [0.2, 0.9, 0])
