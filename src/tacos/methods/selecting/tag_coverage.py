@@ -62,8 +62,8 @@ def take_covering(
         new_tags = set(tags.get(id_, ())) - covered
         return quality + price * len(new_tags)
 
-    # A heap yields the smallest item, so gains stand in it negated. At first each tag counts as new,
-    # which is an upper bound, too, and most rows never come up to have theirs computed.
+    # A heap yields the smallest item, so gains stand in it negated. At first each tag counts as
+    # new: that bounds the gain from above, and most rows never come up to have theirs computed.
     waiting = [
         (-(quality + price * len(tags.get(id_, ()))), place)
         for place, (id_, _, quality) in enumerate(rows)
