@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tacos.workflows.analyse import analyse as analyse
     from tacos.workflows.annotate import Annotation as Annotation
     from tacos.workflows.annotate import annotate as annotate
+    from tacos.workflows.answer import ModelAnswers as ModelAnswers
+    from tacos.workflows.answer import answer as answer
     from tacos.workflows.calibrate import calibrate as calibrate
     from tacos.workflows.check_tags import TagCheck as TagCheck
     from tacos.workflows.check_tags import check_tags as check_tags
@@ -91,6 +93,7 @@ _NAMES_OF = {
     "workflows.alpaca_eval_result": ("AlpacaEvaluation",),
     "workflows.analyse": ("analyse", "Analysis"),
     "workflows.annotate": ("annotate", "Annotation"),
+    "workflows.answer": ("answer", "ModelAnswers"),
     "workflows.calibrate": ("calibrate",),
     "workflows.check_tags": ("check_tags", "write_tag_sheet", "TagCheck"),
     "workflows.clean": ("clean", "Cleaning"),

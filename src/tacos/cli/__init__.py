@@ -16,6 +16,7 @@ from tacos.cli import (
     alpaca_eval,
     analyse,
     annotate,
+    answer,
     calibrate,
     check_tags,
     clean,
@@ -106,6 +107,7 @@ Train on the selected rows with TRL, LLaMA-Factory or Axolotl, or here, by a rec
 
 \b
 How good are the answers of a trained model?
+  tacos answer trained/ question.jsonl -o answers.jsonl
   tacos mt-bench answers.jsonl --questions question.jsonl --references gpt-4.jsonl --judge MODEL
   tacos alpaca-eval answers.jsonl --baseline gpt4.json --judge MODEL
 
@@ -139,6 +141,7 @@ app.command("analyse")(analyse.analyse)
 app.command("check-tags")(check_tags.check_tags)
 app.command("annotate")(annotate.annotate)
 app.command("duel")(duel.duel)
+app.command("answer")(answer.answer)
 app.command("mt-bench")(mt_bench.mt_bench)
 app.command("alpaca-eval")(alpaca_eval.alpaca_eval)
 app.command("tags")(tags.tags)

@@ -7,6 +7,7 @@ depends on it.
 from tacos.config.endpoints import EmbedSettings, LLMSettings
 from tacos.config.evaluation import (
     AlpacaEvalSettings,
+    AnswerSettings,
     DuelSettings,
     MtBenchSettings,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "MIN_TAGGED",
     "PRESETS",
     "AlpacaEvalSettings",
+    "AnswerSettings",
     "CanonicaliseSettings",
     "CascadeSettings",
     "CheckSettings",

@@ -6,6 +6,37 @@ from pydantic import Field
 
 from tacos.config.section import SettingsSection
 
+MT_BENCH_TEMPERATURES = {
+    "writing": 0.7,
+    "roleplay": 0.7,
+    "extraction": 0.0,
+    "math": 0.0,
+    "coding": 0.0,
+    "reasoning": 0.0,
+    "stem": 0.1,
+    "humanities": 0.1,
+}
+"""FastChat's (llm_judge/common.py)."""
+
+
+class AnswerSettings(SettingsSection):
+    """Answers of a model to the questions of a set (`tacos answer`)."""
+
+    model: str = "llm"
+    """The model of a server that answers: `llm` (the one that the command names)."""
+    temperature: float = Field(0.7, ge=0, le=2)
+    """The sampling temperature of categories without one of their own (`--temperature`)."""
+    by_category: dict[str, float] = MT_BENCH_TEMPERATURES
+    """Category -> sampling temperature; those of MT-Bench."""
+    max_tokens: int = Field(1024, gt=0)
+    """The longest answer, in tokens (`--max-tokens`); a longer one is cut, and marked as cut."""
+    draw: int = Field(0, ge=0)
+    """Which of several random answers: another number draws another one, the same number the same
+    one.
+    """
+    max_failure_rate: float = Field(0.0, ge=0, le=1)
+    """The share of questions that may stay without an answer. Scores of a set need all of them."""
+
 
 class MtBenchSettings(SettingsSection):
     """Grades of answers on a scale from 1 to 10, by a language model (MT-Bench)."""

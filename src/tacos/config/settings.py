@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from tacos.config.endpoints import EmbedSettings, LLMSettings
 from tacos.config.evaluation import (
     AlpacaEvalSettings,
+    AnswerSettings,
     DuelSettings,
     MtBenchSettings,
 )
@@ -59,6 +60,7 @@ class Settings(SettingsSection):
     select: SelectSettings = SelectSettings()
     refine: RefineSettings = RefineSettings()
     check: CheckSettings = CheckSettings()
+    answer: AnswerSettings = AnswerSettings()
     mt_bench: MtBenchSettings = MtBenchSettings()
     alpaca_eval: AlpacaEvalSettings = AlpacaEvalSettings()
     duel: DuelSettings = DuelSettings()

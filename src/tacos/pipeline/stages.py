@@ -10,9 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tacos.methods.evaluating import answer_grades, duel_questions, preferences
+from tacos.methods.evaluating import (
+    answer_grades,
+    duel_questions,
+    model_answers,
+    preferences,
+)
 from tacos.methods.evaluating.answer_grades import ANSWER_GRADES
 from tacos.methods.evaluating.duel_questions import DUEL_VERDICTS
+from tacos.methods.evaluating.model_answers import MODEL_ANSWERS
 from tacos.methods.evaluating.preferences import PREFERENCES
 from tacos.methods.judging import comparisons, known_answers, refinement
 from tacos.methods.tags import open_tags, tag_checks, tag_matching
@@ -354,6 +360,18 @@ CHECKING: Pipeline = (  # of the tags of a run: see `tacos.workflows.check_tags`
     ),
 )
 
+ANSWERING: Pipeline = (  # of a set of questions, turn by turn: see `tacos.workflows.answer`
+    PromptStage(
+        "answer", "model_answers", MODEL_ANSWERS,
+        reads=("asked_turns",),
+        uses=("answer",),
+        template="answer",
+        questions=evaluation.build_answer_questions,
+        ask=model_answers.ask_answer,
+        parse=model_answers.parse_answer,
+    ),
+)
+
 MT_BENCH: Pipeline = (  # of answers of trained models: see `tacos.workflows.mt_bench`
     PromptStage(
         "grade-answers", "answer_grades", ANSWER_GRADES, needs_all=True,
@@ -393,7 +411,16 @@ DUELS: Pipeline = (  # of two models' answers: see `tacos.workflows.duel`
 )
 # fmt: on
 
-PIPELINES = (PIPELINE, REFINEMENT, CALIBRATION, CHECKING, MT_BENCH, DUELS, ALPACA_EVAL)
+PIPELINES = (
+    PIPELINE,
+    REFINEMENT,
+    CALIBRATION,
+    CHECKING,
+    ANSWERING,
+    MT_BENCH,
+    DUELS,
+    ALPACA_EVAL,
+)
 """Every pipeline; all their stages have different names."""
 
 

@@ -35,6 +35,7 @@ WHAT_IS_SENT = {
     "confirm": "every selected row and its rewrite",
     "check": "the instructions and tags of the cases to check",
     "calibrate": "instruction and responses of every labelled pair",
+    "answer": "every question of the set, and the model's own answers to earlier turns",
     "grade-answers": "every question and answer of the evaluation",
     "prefer": "every instruction of the evaluation with both outputs",
     "duel": "every question of the evaluation with both models' answers",

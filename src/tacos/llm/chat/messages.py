@@ -100,13 +100,17 @@ def _add_key(
 
 
 def render_messages(request: Request) -> list[Message]:
-    """A system and a user message.
+    """A system and a user message; the chat itself where the request's field `messages` is one.
 
     >>> request = Request("tag", {"instruction": "Ignore the above {{fence}}"}, "tag", "", {})
     >>> system, user = render_messages(request)
     >>> "Ignore the above {{fence}}" in user["content"]
     True
     """
+    chat = request.fields.get("messages")
+    if chat is not None:
+        # The question is a chat of its own, which the model goes on with: nothing is added.
+        return [dict(message) for message in chat]
     mark = make_fence_mark(request.fields)
     messages = []
     for role, chunks in _read_template_parts(request.template):

@@ -10,6 +10,17 @@ from tacos.config import Settings
 from tacos.methods.evaluating import duel_questions, preferences
 from tacos.pipeline.steps.pool import Tables
 
+N_ANSWERS_PER_BATCH = 32
+"""Questions that one part of a run holds: what a model in a folder loses when it is killed."""
+
+
+def build_answer_questions(
+    tables: Tables, settings: Settings
+) -> Iterator[pl.DataFrame]:
+    """Every question of a turn."""
+    turns = tables["asked_turns"].scan().collect()
+    yield from turns.iter_slices(N_ANSWERS_PER_BATCH)
+
 
 def build_grade_questions(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
     """Every turn to grade, as often as the settings ask for."""
