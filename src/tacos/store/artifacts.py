@@ -275,10 +275,11 @@ class Store:
         shutil.rmtree(self.root / ".making", ignore_errors=True)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, *, keeps_parts: bool = False) -> Iterator[None]:
         """Keep other processes off this run while the context lasts.
 
-        A directory without an artifact at the end is removed again. Raises `RunError` where another
+        A directory without an artifact at the end is removed again; with `keeps_parts`, not if a
+        part of one is finished. Raises `RunError` where another
         process holds the lock, `OutputError` where the directory cannot be written.
         """
         try:
@@ -301,7 +302,9 @@ class Store:
             try:
                 yield
             finally:
-                self._tidy()
+                has_part = next(self.root.rglob("part-*.parquet"), None) is not None
+                if not (keeps_parts and has_part):
+                    self._tidy()
 
     def _tidy(self) -> None:
         """Where no artifact was made, remove the run's own files, and the directory if nothing else

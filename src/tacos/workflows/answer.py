@@ -16,7 +16,7 @@ import polars as pl
 
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
-from tacos.errors import ConfigError
+from tacos.errors import ConfigError, ModelError
 from tacos.formats import writing
 from tacos.formats.answer_files import write_answers
 from tacos.formats.question_sets import read_questions
@@ -159,7 +159,8 @@ def answer(  # noqa: PLR0913 - the options of the command
         chosen = name_server_model(chosen, str(model))
     store = Store(run)
     with (
-        store.lock(),
+        # The first part may have taken hours.
+        store.lock(keeps_parts=True),
         closing(LocalEngine(1)) as engine,
         _open_model(folder, chosen, trainer_python, dtype, location) as models,
     ):
@@ -196,6 +197,11 @@ def find_model_folder(model: str | Path, template: str | None) -> ModelFolder | 
     path = Path(model)
     if path.is_dir():
         return open_model_folder(path, template)
+    if str(model).startswith((".", "/", "~")) or str(model).endswith("/"):
+        raise ModelError(
+            f"there is no folder {model}: name one that holds a model, or a model of a server "
+            "(--llm URL)"
+        )
     if template is not None:
         raise ConfigError(
             f"{model} is no folder, and a server has its own template: leave --template out, or "
