@@ -69,6 +69,7 @@ def call(name: str, folder: Path, /, **given: Any) -> Any:
         "file": folder / "file",
         "replies": folder / "replies.jsonl",
         "output": folder / "output.csv",
+        "model": "tiny-1",
         "trainer": "trl",
         "recipe": "tiny" if name == "train" else None,
         "row": "data:1",

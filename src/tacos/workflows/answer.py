@@ -142,6 +142,7 @@ def answer(  # noqa: PLR0913 - the options of the command
     """
     watcher = choose_progress(progress)
     location = arguments.to_ledger_location(ledger)
+    chosen = resolve_settings(settings)
     target = arguments.to_path("output", output)
     files = [
         arguments.to_path("questions", file) for file in arguments.list_items(questions)
@@ -154,7 +155,6 @@ def answer(  # noqa: PLR0913 - the options of the command
     )
     asked = read_questions(files)
     folder = find_model_folder(model, template)
-    chosen = resolve_settings(settings)
     if folder is None:
         chosen = name_server_model(chosen, str(model))
     store = Store(run)
