@@ -17,7 +17,13 @@ from typer.testing import CliRunner, Result
 import tacos
 from tacos import config
 from tacos.cli import app
-from tacos.errors import ConfigError, FailureRateError, IncompleteError, InputError
+from tacos.errors import (
+    ConfigError,
+    FailureRateError,
+    IncompleteError,
+    InputError,
+    RunError,
+)
 from tacos.formats.answer_files import read_answers, write_answers
 from tacos.formats.question_sets import read_questions
 from tacos.methods.evaluating.questions import AnsweredQuestion, Question
@@ -331,6 +337,10 @@ def test_answers_that_cannot_be_compared_are_refused_before_anybody_is_asked(
     mixed.write_text("\n".join([*lines[:30], *fewer.read_text().splitlines()[30:]]))
     with pytest.raises(InputError, match=r"answers of 2 models \(ours, fewer\)"):
         tacos.duel(ours, mixed, settings(server))
+    with pytest.raises(RunError):
+        tacos.duel(*files, settings(server), selected_by=tmp_path / "none.run")
+    with pytest.raises(InputError, match="is given twice"):
+        tacos.duel(ours, tmp_path / "." / ours.name, settings(server))
     with pytest.raises(ConfigError, match="no judge given"):
         tacos.duel(*files, config.load_settings())
     assert server.asked.total() == 0

@@ -51,7 +51,7 @@ from tacos.workflows.given_settings import (
     list_setting_files,
     resolve_settings,
 )
-from tacos.workflows.selection import GivenRun
+from tacos.workflows.selection import GivenRun, load
 from tacos.workflows.silent_progress import choose_progress
 
 N_SHOWN = 5
@@ -131,6 +131,7 @@ def duel(
         ConfigError: No judge is named.
         IncompleteError: A question was not judged in both orders.
         InputError: A file holds no answers, or the models did not answer the same questions.
+        RunError: One of `selected_by` is no run.
     """
     watcher = choose_progress(progress)
     location = arguments.to_ledger_location(ledger)
@@ -138,6 +139,8 @@ def duel(
     target = arguments.to_optional_path("output", output)
     chosen = resolve_settings(settings)
     judge = resolve_evaluation_judge(chosen, chosen.duel.model)
+    # A run that is none is refused before anybody is asked.
+    selections = [load(run) for run in arguments.list_items(selected_by)]
     if target is not None:
         writing.check_rows_writable(target)
         read = [*files, *list_setting_files(settings)]
@@ -156,7 +159,7 @@ def duel(
         duels=duels,
         models=models,
         warnings=tuple(_list_warnings(models, *sides)),
-        circular=tuple(list_circles(judge, duels, arguments.list_items(selected_by))),
+        circular=tuple(list_circles(judge, duels, selections)),
         output=target,
     )
 
@@ -204,6 +207,8 @@ def recount_duels(
 
 def _pair_files(first: Path, second: Path) -> Pairs:
     """The answers of two files to each question."""
+    if first.exists() and second.exists() and first.samefile(second):
+        raise InputError(f"{first} is given twice: give the files of two models")
     answers = _name_model(read_answers(first), first)
     others = _name_model(read_answers(second), second)
     pairs = duel_questions.pair_answers(answers, others)

@@ -24,7 +24,7 @@ from tacos.pipeline.plan import plan_steps
 from tacos.pipeline.run_loop import Progress, run_steps
 from tacos.pipeline.stages import DUELS
 from tacos.store.artifacts import Store
-from tacos.workflows.selection import GivenRun, load
+from tacos.workflows.selection import Selection
 
 STAGE = "duel"
 N_SHOWN = 5
@@ -109,7 +109,7 @@ def suggest_remedy(reasons: Mapping[str, int]) -> str:
 def list_circles(
     judge: str,
     duels: Sequence[JudgedDuel],
-    runs: Sequence[GivenRun],
+    runs: Sequence[Selection],
 ) -> list[str]:
     """What the judge had to do with the answers, or with the runs that chose the training data."""
     # A server may say more exactly which model answered.
@@ -119,8 +119,7 @@ def list_circles(
         f"{name} judges answers that it gave itself"
         for name in sorted(names.intersection(duels[0].models))
     ]
-    for run in runs:
-        done = load(run)
+    for done in runs:
         for stage, models in list_endpoint_models(done.settings).items():
             circles += [
                 f"{name} judges these answers, and was the model of stage {stage} of {done.run}: "

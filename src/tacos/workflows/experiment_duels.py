@@ -29,7 +29,7 @@ from tacos.workflows.duel_judging import (
     require_all,
     suggest_remedy,
 )
-from tacos.workflows.selection import GivenRun
+from tacos.workflows.selection import Selection
 
 Answers = Mapping[int, Sequence[AnsweredQuestion]]
 """Seed -> what its model answered."""
@@ -58,7 +58,7 @@ def duel_arms(
     ledger: LedgerLocation | None,
     progress: Progress,
     *,
-    selected_by: Sequence[GivenRun],
+    selected_by: Sequence[Selection],
 ) -> ArmDuels:
     """Have a judge compare the models of the arm `name` with those of every other arm.
 
