@@ -38,6 +38,7 @@ N_ITERATIONS = 2000
 N_STEPS = 50
 """Of Newton's method, which needs about 8."""
 LARGEST_STEP = 2.0
+SMALLEST_STEP = 1e-10
 LARGEST_BIAS = 20.0
 """In log-odds. Where every preference is 0 or 1, no bias is the best one."""
 N_DRAWS = 1000
@@ -167,33 +168,54 @@ def _fit_weighted_rates(
     """The win rate at equal length for each row of `weights`, shape (draws, n): Newton's method on
     all of them at once.
     """
-    biases = np.zeros(len(weights))
-    slopes = np.full(len(weights), LENGTH_PRIOR_MEAN)
+    n_draws = len(weights)
+    biases = np.zeros(n_draws)
+    slopes = np.full(n_draws, LENGTH_PRIOR_MEAN)
     for _ in range(N_STEPS):
         logits = biases[:, None] + slopes[:, None] * lengths + eases
         chances = expit(logits)
-        # The gradient of the loss, and its second derivatives.
         residuals = weights * (chances - preferences)
-        for_bias = residuals.sum(axis=1)
-        distances = (slopes - LENGTH_PRIOR_MEAN) / LENGTH_PRIOR_VARIANCE
-        for_slope = residuals @ lengths + distances
         curvatures = weights * chances * (1 - chances)
-        # A little is added, so that no step is infinite where all preferences are certain.
-        both_biases = curvatures.sum(axis=1) + 1e-9
-        bias_and_slope = curvatures @ lengths
-        both_slopes = curvatures @ np.square(lengths) + 1 / LENGTH_PRIOR_VARIANCE
-        determinants = both_biases * both_slopes - np.square(bias_and_slope)
-        bias_steps = both_slopes * for_bias - bias_and_slope * for_slope
-        slope_steps = both_biases * for_slope - bias_and_slope * for_bias
-        bias_steps = np.clip(bias_steps / determinants, -LARGEST_STEP, LARGEST_STEP)
-        slope_steps = np.clip(slope_steps / determinants, -LARGEST_STEP, LARGEST_STEP)
+        distances = slopes - LENGTH_PRIOR_MEAN
+        bias_steps, slope_steps = _solve_newton_steps(
+            residuals, curvatures, lengths, distances
+        )
+        # Where all preferences are 0 or 1, the bias would go on for ever.
         biases = np.clip(biases - bias_steps, -LARGEST_BIAS, LARGEST_BIAS)
         slopes = slopes - slope_steps
-        if max(np.abs(bias_steps).max(), np.abs(slope_steps).max()) < 1e-10:
+        largest_step = max(np.abs(bias_steps).max(), np.abs(slope_steps).max())
+        if largest_step < SMALLEST_STEP:
             break
+    # Without the length term: both outputs are equally long.
     at_equal_length = expit(biases[:, None] + eases)
-    rates: Floats = (weights * at_equal_length).sum(axis=1) / weights.sum(axis=1)
+    wins = (weights * at_equal_length).sum(axis=1)
+    rates: Floats = wins / weights.sum(axis=1)
     return rates
+
+
+def _solve_newton_steps(
+    residuals: Floats, curvatures: Floats, lengths: Floats, distances: Floats
+) -> tuple[Floats, Floats]:
+    """The steps of bias and length weight for each draw, by the first and second derivatives of
+    its loss; `residuals` and `curvatures` have shape (draws, n), `distances` (those of the length
+    weights from the prior's mean) shape (draws,).
+    """
+    for_bias = residuals.sum(axis=1)
+    for_slope = residuals @ lengths + distances / LENGTH_PRIOR_VARIANCE
+    # A little is added, so that no step is infinite where every chance is 0 or 1.
+    bias_bias = curvatures.sum(axis=1) + 1e-9
+    bias_slope = curvatures @ lengths
+    slope_slope = curvatures @ np.square(lengths)
+    slope_slope += 1 / LENGTH_PRIOR_VARIANCE
+    # The inverse of a matrix of two rows and two columns.
+    determinant = bias_bias * slope_slope - np.square(bias_slope)
+    bias_steps = (slope_slope * for_bias - bias_slope * for_slope) / determinant
+    slope_steps = (bias_bias * for_slope - bias_slope * for_bias) / determinant
+    # Far from the minimum a whole step may lead further away.
+    return (
+        np.clip(bias_steps, -LARGEST_STEP, LARGEST_STEP),
+        np.clip(slope_steps, -LARGEST_STEP, LARGEST_STEP),
+    )
 
 
 def _measure_cross_entropy(logits: Floats, preferences: Floats) -> tuple[float, Floats]:

@@ -84,13 +84,14 @@ def parse_preference(row: Row, reply: Reply) -> Row | Reject:
     if match is None:
         reason = reply.failure or NO_LETTER
         return Reject(format_pair(row), "prefer", reason, reply.raw)
+    # In the order "ab" the baseline is shown as A.
     own_letter = "B" if row["order"] == "ab" else "A"
-    likelihood = weigh_letters(reply.alternatives)
     choice = float(match[1] == own_letter)
-    preference = choice
-    if likelihood is not None:
-        preference = likelihood if own_letter == "B" else 1 - likelihood
-    return _build_row(row, preference, choice, reply, weighed=likelihood is not None)
+    likelihood = weigh_letters(reply.alternatives)
+    if likelihood is None:
+        return _build_row(row, choice, choice, reply, weighed=False)
+    preference = likelihood if own_letter == "B" else 1 - likelihood
+    return _build_row(row, preference, choice, reply, weighed=True)
 
 
 def prefer_neither(row: Row) -> Row | None:
@@ -112,14 +113,18 @@ def weigh_letters(alternatives: Sequence[tuple[str, float]]) -> float | None:
     (0.5, None)
     """
     shares = {"A": 0.0, "B": 0.0}
+    listed = []
     for token, logprob in alternatives:
+        # Some servers give a rounding error above 0.
+        share = math.exp(min(logprob, 0.0))
+        listed.append(share)
         letter = token.strip()
         if letter in shares:
-            shares[letter] += math.exp(min(logprob, 0.0))
+            shares[letter] += share
     if not any(shares.values()):
         return None
-    listed = [math.exp(min(logprob, 0.0)) for _, logprob in alternatives]
-    most = max(0.0, min(min(listed), 1 - sum(listed)))
+    left_over = 1 - sum(listed)
+    most = max(0.0, min(*listed, left_over))
     for letter, share in shares.items():
         if share == 0:
             shares[letter] = most / 2
