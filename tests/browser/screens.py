@@ -10,7 +10,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-import pytest
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -33,10 +32,10 @@ WIDTHS = (1280, 390)
 LOOKS = [
     ("light", 1280),
     ("dark", 390),
-    pytest.param("dark", 1280, marks=pytest.mark.slow),
-    pytest.param("light", 390, marks=pytest.mark.slow),
+    ("dark", 1280),
+    ("light", 390),
 ]
-"""Parameters (scheme, width) of a test: each scheme and each width are in the short form."""
+"""Parameters (scheme, width) of a test."""
 
 
 def open_browser(playwright: Playwright) -> Browser:
@@ -97,7 +96,8 @@ class PageWatch:
 
     def allow(self, url: str) -> None:
         """Let pages ask for a file, or for anything of a server."""
-        self._origins += (url if url.startswith("file:") else _find_origin(url),)
+        file = url.partition("#")[0]
+        self._origins += (file if url.startswith("file:") else _find_origin(url),)
 
     def close(self) -> None:
         """Close all pages; what is still on its way counts."""

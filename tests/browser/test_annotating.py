@@ -26,6 +26,9 @@ from tacos.web.guard import Door
 from tacos.web.server import build_server, open_socket
 from tacos.workflows.selection import Selection
 
+# The short form is tests/browser/test_short.py.
+pytestmark = pytest.mark.slow
+
 Serve = Callable[[Selection], str]
 # Agreement is computed, and machines of CI are slow.
 expect.set_options(timeout=20_000)

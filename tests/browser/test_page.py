@@ -22,6 +22,9 @@ from tests.web.conftest import serve
 
 import tacos
 
+# The short form is tests/browser/test_short.py.
+pytestmark = pytest.mark.slow
+
 IS_SETTLED = """() => document.querySelector("main h1")
     && !document.querySelector("main > .left, main [aria-busy=true]")
     && [...document.querySelectorAll(".results")].every(each => each.hasChildNodes())"""

@@ -21,6 +21,9 @@ from tests.hostile import FILE_NAME, HOSTILE, MODEL_NAME
 
 import tacos
 
+# The short form is tests/browser/test_short.py.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def report(
@@ -201,10 +204,49 @@ def test_any_row_is_found_with_the_reason_that_explain_gives(
     ids = samples.scan().select("id").collect()["id"]
     for row in (ids[0], ids[-1], hostile_selection.table["id"][0]):
         field.fill(row)
-        found = page.locator("#row-found li").first.inner_text()
+        found = page.locator("#row-exact li").inner_text()
         verdict = hostile_selection.explain(row)["verdict"]
         # New tags of a dropped row have no names in the report.
         start = verdict.partition(" (")[0]
         assert make_comparable(start) in make_comparable(found)
     field.fill("no such row")
-    assert page.locator("#row-count").inner_text() == "0 rows found"
+    said = page.locator("#row-count").inner_text()
+    assert said.startswith("0 rows found: no id has this, nor has any of the texts")
+
+
+def test_ranges_are_sorted_by_their_start(page_watch: PageWatch, report: Path) -> None:
+    page = page_watch.open(report)
+    figure = page.locator("#lengths-selected")
+    figure.get_by_text("The figure as a table").click()
+    heads = figure.locator("thead th")
+    for is_descending in (True, False):
+        heads.first.get_by_role("button").click()
+        cells = figure.locator("tbody th").all_inner_texts()
+        starts = [float(cell.split(" to ")[0].replace(",", "")) for cell in cells]
+        assert starts == sorted(starts, reverse=is_descending)
+        assert starts[0] != starts[-1]
+
+
+def test_a_link_to_a_part_leads_there(page_watch: PageWatch, report: Path) -> None:
+    top = "name => document.getElementById(name).getBoundingClientRect().top"
+    page = page_watch.open(f"{report.resolve().as_uri()}#row-finder")
+    assert 0 <= page.evaluate(top, "row-finder") < 40
+    for link in page.locator(".contents a").all():
+        link.click()
+        name = (link.get_attribute("href") or "").removeprefix("#")
+        is_last = "innerHeight + scrollY >= document.body.scrollHeight - 2"
+        assert page.evaluate(is_last) or 0 <= page.evaluate(top, name) < 40
+
+
+def test_what_is_printed_has_no_controls_and_is_not_cut(
+    page_watch: PageWatch, report: Path
+) -> None:
+    page = page_watch.open(report, scheme="dark")
+    page.emulate_media(media="print")
+    assert not page.get_by_role("button", name="Save as SVG").first.is_visible()
+    assert not page.get_by_label("The id of a row").is_visible()
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert paper == "rgb(255, 255, 255)"
+    # A page is 190 mm wide between its margins.
+    page.set_viewport_size({"width": 718, "height": 900})
+    assert_fits(page)

@@ -6,6 +6,9 @@ import pytest
 from playwright.sync_api import Browser
 from tests.browser.screens import PageWatch, assert_accessible, assert_fits
 
+# The short form is tests/browser/test_short.py.
+pytestmark = pytest.mark.slow
+
 HEAD = '<!doctype html><html lang="en"><title>A page</title><main><h1>A page</h1>'
 
 
