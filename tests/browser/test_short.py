@@ -60,6 +60,7 @@ def test_the_report_is_quiet_and_its_row_finder_works(
     find_exactly(page, done)
     find_nothing(page)
     find_by_words(page)
+    page.evaluate("document.getElementById('row-finder').scrollIntoView()")
     take_screenshot(page, "short-report", whole=False)
     # What was found is read by a screen reader, too.
     assert_accessible(page)
