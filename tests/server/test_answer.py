@@ -13,7 +13,13 @@ from tests.unit.trainers.test_trained_model import FAKE_WORKER, make_folder
 from typer.testing import CliRunner
 
 from tacos.cli import app
-from tacos.errors import ConfigError, FailureRateError, ModelError, TacosError
+from tacos.errors import (
+    ConfigError,
+    FailureRateError,
+    ModelError,
+    OfflineError,
+    TacosError,
+)
 from tacos.formats.answer_files import read_answers
 
 QUESTIONS = [
@@ -219,3 +225,63 @@ def test_what_cannot_be_asked_is_refused_in_one_line(
         "answer", base, questions, *out, "--template", "alpaca", "--dtype", "x"
     )
     assert "unknown dtype 'x'; choose from auto, float32, bfloat16" in str(error)
+
+
+def test_answers_come_by_exchange_files_turn_by_turn(
+    questions: Path, server: FaultServer, tmp_path: Path
+) -> None:
+    _, error = ask(questions, server, "--set", "llm.offline=true")
+    assert isinstance(error, OfflineError)
+    run = tmp_path / "answers.jsonl.run"
+    ledger = ("--ledger", tmp_path / "ledger")
+    for n_open in (3, 2):
+        asked = tmp_path / "requests.jsonl"
+        output, error = invoke("requests", "export", run, "-o", asked, *ledger)
+        assert error is None, error
+        assert f"{n_open} of {n_open} requests" in " ".join(output.split())
+        lines = [json.loads(line) for line in asked.read_text().splitlines()]
+        replies = [
+            {
+                "custom_id": line["custom_id"],
+                "response": {"status_code": 200, "body": reply_to(line["body"])},
+            }
+            for line in lines
+        ]
+        (tmp_path / "replies.jsonl").write_text("\n".join(map(json.dumps, replies)))
+        _, error = invoke(
+            "requests", "import", run, tmp_path / "replies.jsonl", *ledger
+        )
+        assert error is None, error
+    output, error = invoke("requests", "export", run, "-o", asked, *ledger)
+    assert "no requests left" in output
+    _, error = ask(questions, server, "--set", "llm.offline=true")
+    assert error is None, error
+    assert not server.bodies
+    answers = read_answers(tmp_path / "answers.jsonl")
+    # The second turn was asked after the model's own first answer.
+    assert answers[0].answers == ("To: Write a line.", "To: Write a line.|Shorter.")
+
+
+def reply_to(body: dict[str, Any]) -> dict[str, Any]:
+    """A reply that names the user's turns."""
+    texts = [each["content"] for each in body["messages"] if each["role"] == "user"]
+    message = {"role": "assistant", "content": "To: " + "|".join(texts)}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    return {"model": "tiny-1", "choices": [choice], "usage": {"completion_tokens": 4}}
+
+
+def test_answers_come_by_the_batch_api(
+    questions: Path, server: FaultServer, tmp_path: Path
+) -> None:
+    ask(questions, server, "--set", "llm.offline=true")
+    run = tmp_path / "answers.jsonl.run"
+    _, error = invoke(
+        *("requests", "batch", run, "--ledger", tmp_path / "ledger"),
+        *("--poll", 0.01, "--yes"),
+    )
+    assert error is None, error
+    assert not server.bodies
+    _, error = ask(questions, server)
+    assert error is None, error
+    assert not server.bodies
+    assert len(read_answers(tmp_path / "answers.jsonl")) == 3

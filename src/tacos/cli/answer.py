@@ -13,6 +13,7 @@ from tacos.config import Settings
 from tacos.trainers.trained_model import Dtype
 from tacos.workflows import answer as workflow
 from tacos.workflows.answer import ModelAnswers
+from tacos.workflows.answer_run import STAGE
 
 AskedModel = Annotated[
     str,
@@ -134,7 +135,7 @@ def answer(  # noqa: PLR0913 - the options of the command
             chosen,
             workflow.find_answer_run(output),
             yes=yes,
-            models={workflow.STAGE: (model,)},
+            models={STAGE: (model,)},
             ledger=ledger,
         )
     if as_json:

@@ -9,9 +9,8 @@ import typer
 
 from tacos.cli.shared import consent, console, options
 from tacos.llm.offline.reply_lines import FailureCounts
-from tacos.pipeline.model_factory import list_endpoint_models
 from tacos.workflows import requests as workflow
-from tacos.workflows.pending_requests import load_run_settings
+from tacos.workflows.pending_requests import list_run_models, load_run_settings
 from tacos.workflows.requests import BatchResult, ExportedRequests
 
 app = typer.Typer(
@@ -151,7 +150,7 @@ def run_batch(
       tacos requests batch out.jsonl.run --budget 5usd
     """
     settings = load_run_settings(run)
-    models = list_endpoint_models(settings)
+    models = list_run_models(run)
     if consent.needs_consent(settings, run, yes=yes, models=models):
         # Where every question is answered, nothing is sent that anybody must agree to.
         if workflow.requests(run, ledger=ledger) is None:

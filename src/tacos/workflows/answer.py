@@ -6,7 +6,7 @@ command that was stopped goes on where it stopped. Replies of a server are in th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,25 +21,22 @@ from tacos.formats import writing
 from tacos.formats.answer_files import write_answers
 from tacos.formats.question_sets import read_questions
 from tacos.llm.ledger.location import LedgerLocation, list_ledger_files
-from tacos.methods.evaluating.model_answers import (
-    Key,
-    Row,
-    build_answered_questions,
-    group_answers,
-    list_turns,
-)
-from tacos.methods.evaluating.questions import AnsweredQuestion, Question
-from tacos.pipeline.frame_table import FrameTable
+from tacos.methods.evaluating.model_answers import build_answered_questions
+from tacos.methods.evaluating.questions import AnsweredQuestion
 from tacos.pipeline.model_factory import open_evaluation_judge
-from tacos.pipeline.plan import plan_steps
-from tacos.pipeline.run_loop import Progress, StageModels, run_steps
-from tacos.pipeline.stages import ANSWERING
+from tacos.pipeline.run_loop import Progress, StageModels
 from tacos.store.artifacts import Artifact, Store
 from tacos.store.files import name_beside
 from tacos.trainers.environment import find_python
 from tacos.trainers.model_folder import ModelFolder, open_model_folder
 from tacos.trainers.trained_model import Dtype, TrainedModel
 from tacos.workflows import arguments, kept_files
+from tacos.workflows.answer_run import (
+    STAGE,
+    ask_turns,
+    read_answers_by_question,
+    write_answer_run,
+)
 from tacos.workflows.given_settings import (
     GivenSettings,
     list_setting_files,
@@ -47,7 +44,6 @@ from tacos.workflows.given_settings import (
 )
 from tacos.workflows.silent_progress import choose_progress
 
-STAGE = "answer"
 DTYPES = ("auto", "float32", "bfloat16")
 
 
@@ -164,8 +160,10 @@ def answer(  # noqa: PLR0913 - the options of the command
         closing(LocalEngine(1)) as engine,
         _open_model(folder, chosen, trainer_python, dtype, location) as models,
     ):
-        artifacts = _ask_turns(asked, chosen, store, engine, models, watcher)
-    by_question = _read_answers(artifacts)
+        if folder is None:
+            write_answer_run(store, chosen, asked)
+        artifacts = ask_turns(asked, chosen, store, engine, models, watcher)
+    by_question = read_answers_by_question(artifacts)
     answered = build_answered_questions(
         asked,
         by_question,
@@ -234,40 +232,6 @@ def _open_model(
     python = find_python(trainer_python)
     with TrainedModel(folder, python, dtype) as model:
         yield StageModels({STAGE: model}, {})
-
-
-def _ask_turns(
-    questions: Sequence[Question],
-    settings: Settings,
-    store: Store,
-    engine: LocalEngine,
-    models: StageModels,
-    progress: Progress,
-) -> list[Artifact]:
-    """The answers to every turn, one artifact per turn."""
-    artifacts: list[Artifact] = []
-    n_turns = max(len(question.turns) for question in questions)
-    for number in range(1, n_turns + 1):
-        turns = list_turns(questions, number, _read_answers(artifacts))
-        outcome = run_steps(
-            plan_steps(settings, ANSWERING),
-            {"asked_turns": FrameTable(turns)},
-            settings,
-            store,
-            engine,
-            models,
-            progress,
-        )
-        artifacts.append(outcome.artifacts["model_answers"])
-    return artifacts
-
-
-def _read_answers(artifacts: Sequence[Artifact]) -> Mapping[Key, list[Row]]:
-    """The answers by question, in the order of the turns."""
-    rows: list[Row] = []
-    for artifact in artifacts:
-        rows += artifact.scan().collect().to_dicts()
-    return group_answers(rows)
 
 
 def _list_missing(artifacts: Sequence[Artifact]) -> dict[str, str]:

@@ -27,6 +27,7 @@ from tacos.llm.offline.ledger_replay import LedgerModel, MissingRepliesError
 from tacos.llm.transport.endpoint import resolve_base_url
 from tacos.llm.transport.endpoint_names import name_endpoint
 from tacos.pipeline.failure_gate import find_settings_section
+from tacos.pipeline.frame_table import FrameTable
 from tacos.pipeline.model_factory import (
     EndpointClients,
     UserFunctions,
@@ -43,9 +44,16 @@ from tacos.pipeline.run_loop import (
     run_plan,
 )
 from tacos.pipeline.stage_shapes import PromptStage
+from tacos.pipeline.stages import ANSWERING
 from tacos.pipeline.steps.pool import Tables
 from tacos.records import Encoder, Model, Reply, Table
 from tacos.store.artifacts import Artifact, Store
+from tacos.workflows.answer_run import (
+    STAGE,
+    ask_turns,
+    is_answer_run,
+    read_answer_run,
+)
 from tacos.workflows.extension import open_old_tables
 from tacos.workflows.run_state import read_run_state
 from tacos.workflows.selection import GivenRun, find_run_directory
@@ -124,8 +132,19 @@ class PendingRequests:
 
 def load_run_settings(run: GivenRun) -> Settings:
     """The settings that a run was made with. Raises `RunError` if there is no run."""
-    state = read_run_state(find_run_directory(run))
+    directory = find_run_directory(run)
+    if is_answer_run(directory):
+        return read_answer_run(directory).settings
+    state = read_run_state(directory)
     return read_run_settings(state["settings"])
+
+
+def list_run_models(run: GivenRun) -> dict[str, tuple[str, ...]]:
+    """Stage -> the models of an endpoint that a run asks. Raises `RunError` if there is no run."""
+    directory = find_run_directory(run)
+    if is_answer_run(directory):
+        return {STAGE: (read_answer_run(directory).model,)}
+    return list_endpoint_models(load_run_settings(run))
 
 
 def build_run_rules(
@@ -146,6 +165,8 @@ def find_pending_requests(
     rules: ReplyRules | None = None,
 ) -> PendingRequests | None:
     """`requests` with an open ledger; `rules` are those of the run by default."""
+    if is_answer_run(run):
+        return _find_pending_answers(run, ledger, rules)
     store = Store(run)
     # The settings of the run, not of the caller: other ones would ask other questions.
     state = read_run_state(store.root)
@@ -163,6 +184,38 @@ def find_pending_requests(
             ledger,
             rules,
         )
+
+
+def _find_pending_answers(
+    directory: Path, ledger: Ledger, rules: ReplyRules | None
+) -> PendingRequests | None:
+    """What is asked next for the answers of a server's model."""
+    known = read_answer_run(directory)
+    settings = known.settings
+    if rules is None:
+        rules = build_reply_rules(settings.llm, ledger.opened_at)
+    model = LedgerModel(settings.llm, known.model, ledger, rules)
+    store = Store(directory)
+    turns: list[pl.DataFrame] = []
+    with store.lock(keeps_parts=True), closing(LocalEngine(1)) as engine:
+        try:
+            ask_turns(
+                known.questions,
+                settings,
+                store,
+                engine,
+                StageModels({STAGE: model}, {}),
+                SilentProgress(),
+                turns.append,
+            )
+            return None
+        # The ledger reaches no further than the turn that was asked last.
+        except MissingRepliesError:
+            (step,) = plan_steps(settings, ANSWERING)
+    assert isinstance(step.stage, PromptStage)
+    tables: Tables = {"asked_turns": FrameTable(turns[-1])}
+    rendered = list(_render_questions(step.stage, tables, settings, [known.model]))
+    return _collect_open_requests(step, settings, rendered, ledger, rules)
 
 
 @dataclass(frozen=True)
