@@ -472,7 +472,7 @@ def n_met_questions(server: FaultServer, name: str) -> int:
 def test_nothing_but_replies_is_in_the_ledger(connect: Connect, book: Ledger) -> None:
     with behaving() as server:
         connect(server.url).answer(tag_requests(3))
-    database = sqlite3.connect(book.path)
+    database = sqlite3.connect(book.location)
     text = orjson.dumps(database.execute("SELECT * FROM replies").fetchall()).decode()
     database.close()
     assert "Write poem" not in text

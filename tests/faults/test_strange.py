@@ -9,7 +9,7 @@ from tests.server.fault_server import Behaviour, FaultServer
 from tests.server.questions import tag_requests
 
 from tacos.errors import ConfigError, LLMError, OutputError
-from tacos.llm.ledger import ledger
+from tacos.llm.ledger.sqlite import database
 
 
 def in_envelope(change: Callable[[dict], object]) -> Callable[[str], str]:
@@ -106,7 +106,7 @@ def test_a_reply_that_cannot_be_kept_stops_the_client(
         def broken(*_: object, **__: object) -> int:
             raise OverflowError("too large")
 
-        monkeypatch.setattr(ledger, "write_entries", broken)
+        monkeypatch.setattr(database, "write_entries", broken)
         with pytest.raises(OutputError, match="too large"):
             client.answer(tag_requests(2))
         monkeypatch.undo()

@@ -281,12 +281,16 @@ def test_replies_that_could_not_be_written_wait_for_the_next_command(
     address = postgres.make_database()
     name = database_of(address)
     with open_ledger(address) as book:
-        book.put_all([entry("a")])
+        book.put_all([entry("a"), entry("b", "unusable")])
         postgres.execute("ALTER TABLE tacos_replies RENAME TO moved", name)
         failures: list[Exception | None] = []
         for key in ("b", "c"):
-            book.put(entry(key, "paid"), lambda written, error: failures.append(error))
+            paid = entry(key, "paid")._replace(at=1.8e9 + 1)
+            book.put(paid, lambda written, error: failures.append(error))
         book.flush()
+        with pytest.raises(OutputError, match="cannot be written") as caught:
+            book.put_all([entry("d")])
+        assert "are kept in" not in str(caught.value), "whoever imports has them"
         assert "are kept in" in str(failures[0])
         assert str(data_folder) in str(failures[0])
         postgres.execute("ALTER TABLE moved RENAME TO tacos_replies", name)
@@ -297,7 +301,18 @@ def test_replies_that_could_not_be_written_wait_for_the_next_command(
     # Another ledger does not take them.
     with open_ledger(postgres.make_database()) as other:
         assert other.size().n_replies == 0
+    damaged = files[0].with_stem(files[0].stem[:17] + "!")
+    damaged.write_text("nonsense")
+    message = f"{damaged} holds paid replies for the ledger, but is damaged"
+    with pytest.raises(OutputError, match=message):
+        open_ledger(address)
+    damaged.unlink()
     with open_ledger(address) as book:
-        assert book.get(["a", "b", "c"])["c"] == entry("c", "paid")
-        assert book.size().n_replies == 3
+        replies = book.get(["a", "b", "c", "d"])
+        assert {key: each.raw for key, each in replies.items()} == {
+            "a": "{}",
+            "b": "paid",
+            "c": "paid",
+        }
+        assert book.size().n_replies == 4, "the reply that made room is still there"
     assert not list((data_folder / "unwritten").iterdir())

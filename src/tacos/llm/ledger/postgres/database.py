@@ -54,7 +54,11 @@ class PostgresDatabase:
         outage = Outage()
         self._leasing = SteadyConnection(address, outage)
         self._writing = SteadyConnection(address, outage)
-        self._write_kept_replies()
+        try:
+            self._write_kept_replies()
+        except OutputError:
+            self._close_connections()
+            raise
 
     @property
     def location(self) -> PostgresAddress:
@@ -66,8 +70,7 @@ class PostgresDatabase:
         # Where the database is away the leases end by themselves, and the command has said so.
         with suppress(OutputError):
             self._leasing.run(lambda link: statements.release_all(link, holder))
-        self._leasing.close()
-        self._writing.close()
+        self._close_connections()
 
     # Replies
 
@@ -85,16 +88,15 @@ class PostgresDatabase:
     ) -> int:
         """Insert `entries` and void the leases on them; returns how many were new.
 
-        Where that is impossible, they are kept in a file of this machine until the ledger is opened
-        again: they were paid for.
+        Where that is impossible for replies that have just come (`before` is when their command
+        began), they are kept in a file of this machine until the ledger is opened again.
         """
-
-        def insert(link: Connection) -> statements.Cursor:
-            return statements.write_entries(link, entries, replaced, displaced, before)
-
         try:
-            return self._writing.run(insert, "written").rowcount
+            return self._insert(entries, replaced, displaced, before)
         except OutputError as error:
+            # Others are still where they came from: in a file, or at a batch API.
+            if before == math.inf:
+                raise
             folder = unwritten_replies.keep_replies(self.address, entries)
             if folder is None:
                 raise
@@ -255,12 +257,34 @@ class PostgresDatabase:
                     explain_failure(error, self.address, "used")
                 ) from None
 
+    def _close_connections(self) -> None:
+        self._leasing.close()
+        self._writing.close()
+
+    def _insert(
+        self,
+        entries: Sequence[LedgerEntry],
+        replaced: Sequence[str] = (),
+        displaced: Sequence[str] = (),
+        before: float = math.inf,
+    ) -> int:
+        """Insert replies; returns how many were new."""
+
+        def insert(link: Connection) -> statements.Cursor:
+            return statements.write_entries(link, entries, replaced, displaced, before)
+
+        return self._writing.run(insert, "written").rowcount
+
     def _write_kept_replies(self) -> None:
         """Write what could not be written by an earlier command of this machine."""
         for file in unwritten_replies.list_kept_files(self.address):
             entries = unwritten_replies.read_kept_file(file)
+            # Where that fails they stay, and nothing buys them again meanwhile.
             if entries:
-                self.write(entries)
+                keys = [entry.key for entry in entries]
+                # Older replies to the same questions make room, as they would have done then.
+                oldest = min(entry.at for entry in entries)
+                self._insert(entries, displaced=keys, before=oldest)
             file.unlink(missing_ok=True)
 
 

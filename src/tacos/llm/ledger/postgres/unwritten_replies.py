@@ -15,8 +15,9 @@ from pathlib import Path
 import orjson
 import platformdirs
 
+from tacos.errors import OutputError
 from tacos.llm.ledger.location import PostgresAddress
-from tacos.llm.ledger.schema import LedgerEntry, check_entry
+from tacos.llm.ledger.schema import LedgerEntry
 
 
 def keep_replies(
@@ -46,12 +47,19 @@ def list_kept_files(address: PostgresAddress) -> list[Path]:
 
 
 def read_kept_file(file: Path) -> list[LedgerEntry]:
-    """The replies of a file, none where another process has taken it."""
+    """The replies of a file, none where another process has taken it. Raises `OutputError` for a
+    file that somebody has changed.
+    """
     try:
         lines = file.read_bytes().splitlines()
     except FileNotFoundError:
         return []
-    return [check_entry(LedgerEntry(**orjson.loads(line))) for line in lines]
+    try:
+        return [LedgerEntry(**orjson.loads(line)) for line in lines]
+    except (orjson.JSONDecodeError, TypeError):
+        raise OutputError(
+            f"{file} holds paid replies for the ledger, but is damaged: mend or remove it"
+        ) from None
 
 
 def _locate_folder() -> Path:
