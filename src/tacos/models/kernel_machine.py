@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,17 +70,21 @@ class KernelMachine:
     coefficients: Array
     intercept: Array
 
+    @cached_property
+    def _prepared(self) -> Supports:
+        """The support rows as products need them."""
+        return Supports.prepare(self.supports)
+
     def predict(self, columns: Columns) -> Array:
         """The outputs of each row, float64 of shape (n, outputs)."""
         rows = quantise_columns(self.blocks, columns)
         n_outputs = self.coefficients.shape[1]
         predicted = np.empty((len(rows), n_outputs))
-        supports = Supports.prepare(self.supports)
         steps = np.rint(self.coefficients * COEFFICIENT_STEPS)
         scale = self.gamma / unit_length(self.blocks) ** 2
         for start in range(0, len(rows), CHUNK):
             chunk = slice(start, start + CHUNK)
-            kernel = compute_kernel(rows[chunk], supports, scale)
+            kernel = compute_kernel(rows[chunk], self._prepared, scale)
             kernel *= np.float32(KERNEL_STEPS)
             np.rint(kernel, out=kernel)
             predicted[chunk] = kernel.astype(np.float64) @ steps
