@@ -105,6 +105,6 @@ def test_a_run_that_is_gone_is_an_error_of_one_line(
         for path in ("/api/rows", "/api/row?row=data.jsonl:1", "/api/rows?text=poem"):
             answer = page.get(path)
             assert answer.status == 410
-            error = f"{copy} is gone: start tacos ui with the run where it is now"
+            error = f"the run {copy.name} is gone: start tacos ui with the run where it is now"
             assert answer.json() == {"error": error}
     assert "Traceback" not in caplog.text
