@@ -99,7 +99,13 @@ def alpaca_eval(  # noqa: PLR0913 - the options of the command
       tacos alpaca-eval --annotations annotations.json --difficulty others.jsonl
     """
     if annotations:
-        _refuse_with_annotations(outputs, judge, baseline, output)
+        others = {
+            "files of outputs": outputs,
+            "--judge": judge,
+            "--baseline": baseline,
+            "--output": output,
+        }
+        evaluation_lines.refuse_beside("--annotations", "preferences", others)
         evaluation = workflow.count_annotations(
             annotations,
             difficulty=difficulty or None,
@@ -153,26 +159,6 @@ def alpaca_eval(  # noqa: PLR0913 - the options of the command
     )
     _print_evaluation(evaluation, as_json=as_json)
     evaluation.check_complete()
-
-
-def _refuse_with_annotations(
-    outputs: list[Path] | None,
-    judge: str | None,
-    baseline: Path | None,
-    output: Path | None,
-) -> None:
-    """Raise `ConfigError` for what has no meaning where preferences exist already."""
-    given = {
-        "files of outputs": outputs,
-        "--judge": judge,
-        "--baseline": baseline,
-        "--output": output,
-    }
-    for name, value in given.items():
-        if value:
-            raise ConfigError(
-                f"--annotations counts preferences that exist already: leave out {name}"
-            )
 
 
 def _print_evaluation(evaluation: AlpacaEvaluation, *, as_json: bool) -> None:

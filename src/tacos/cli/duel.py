@@ -112,7 +112,13 @@ def duel(  # noqa: PLR0913 - the options of the command
     if figure is not None:
         figures.check_figure_path(figure)
     if judgments:
-        _refuse_with_judgments(files, judge, output, selected_by)
+        others = {
+            "files of answers": files,
+            "--judge": judge,
+            "--output": output,
+            "--selected-by": selected_by,
+        }
+        evaluation_lines.refuse_beside("--judgments", "verdicts", others)
         duels = workflow.recount_duels(judgments, allow_missing=allow_missing)
         _show_duels(duels, figure, as_json=as_json, is_known=True)
         return
@@ -150,26 +156,6 @@ def duel(  # noqa: PLR0913 - the options of the command
         ledger=ledger,
     )
     _show_duels(duels, figure, as_json=as_json, is_known=bool(selected_by))
-
-
-def _refuse_with_judgments(
-    files: list[Path] | None,
-    judge: str | None,
-    output: Path | None,
-    selected_by: list[Path] | None,
-) -> None:
-    """Raise `ConfigError` for what has no meaning where verdicts exist already."""
-    given = {
-        "files of answers": files,
-        "--judge": judge,
-        "--output": output,
-        "--selected-by": selected_by,
-    }
-    for name, value in given.items():
-        if value:
-            raise ConfigError(
-                f"--judgments counts verdicts that exist already: leave out {name}"
-            )
 
 
 def _check_files(files: list[Path] | None) -> tuple[Path, Path]:

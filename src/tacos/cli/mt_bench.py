@@ -95,7 +95,14 @@ def mt_bench(  # noqa: PLR0913 - the options of the command
       tacos mt-bench --judgments gpt-4_single.jsonl
     """
     if judgments:
-        _refuse_with_judgments(answers, judge, references, output, repeat)
+        others = {
+            "files of answers": answers,
+            "--judge": judge,
+            "--references": references,
+            "--output": output,
+            "--repeat": repeat,
+        }
+        evaluation_lines.refuse_beside("--judgments", "grades", others)
         evaluation = workflow.count_judgments(judgments, questions=questions)
         _print_evaluation(evaluation, as_json=as_json)
         evaluation.check_complete()
@@ -147,28 +154,6 @@ def mt_bench(  # noqa: PLR0913 - the options of the command
     )
     _print_evaluation(evaluation, as_json=as_json)
     evaluation.check_complete()
-
-
-def _refuse_with_judgments(
-    answers: list[Path] | None,
-    judge: str | None,
-    references: str | None,
-    output: Path | None,
-    repeat: int | None,
-) -> None:
-    """Raise `ConfigError` for what has no meaning where grades exist already."""
-    given = {
-        "files of answers": answers,
-        "--judge": judge,
-        "--references": references,
-        "--output": output,
-        "--repeat": repeat,
-    }
-    for name, value in given.items():
-        if value:
-            raise ConfigError(
-                f"--judgments counts grades that exist already: leave out {name}"
-            )
 
 
 def _print_evaluation(evaluation: MtBenchEvaluation, *, as_json: bool) -> None:

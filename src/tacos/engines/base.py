@@ -15,6 +15,8 @@ class Engine(Protocol):
 
     n_clients: int
     """Processes that work of "thread" is spread over."""
+    n_machines: int
+    """Machines that have a process of these."""
 
     def map(
         self,

@@ -8,7 +8,6 @@ more than it saves.
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from itertools import chain, islice
@@ -17,6 +16,7 @@ from typing import TypeVar
 from loky import get_reusable_executor
 
 from tacos.engines.base import Where
+from tacos.engines.windows import map_in_window
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -43,6 +43,7 @@ class LocalEngine:
     """Runs work on this machine; `workers` defaults to the cores that this process may use."""
 
     n_clients = 1
+    n_machines = 1
 
     def __init__(self, workers: int = 0) -> None:
         self.n_workers = workers or len(os.sched_getaffinity(0))
@@ -110,14 +111,16 @@ def _map_in_order(
     window: int,
 ) -> Iterator[R]:
     """Results in the order of the batches, at most `window` of them under way."""
-    under_way: deque[Future[R]] = deque()
-    for batch in batches:
-        future = pool.submit(work, batch)
-        under_way.append(future)
-        if len(under_way) >= window:
-            yield _wait_for_result(under_way.popleft())
-    while under_way:
-        yield _wait_for_result(under_way.popleft())
+
+    def submit(batch: T) -> Future[R]:
+        return pool.submit(work, batch)
+
+    return map_in_window(
+        submit,
+        _wait_for_result,
+        batches,
+        window,
+    )
 
 
 def _wait_for_result(future: Future[R]) -> R:

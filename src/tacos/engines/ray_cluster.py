@@ -15,16 +15,16 @@ from __future__ import annotations
 
 import os
 import socket
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import chain, cycle, islice
+from itertools import chain, cycle, islice, repeat
 from types import ModuleType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from tacos.engines.base import Where
 from tacos.engines.local import N_WAITING, WORKER_ENVIRONMENT
+from tacos.engines.windows import map_in_window
 from tacos.errors import ConfigError, RunError
 from tacos.version import read_version
 
@@ -106,21 +106,22 @@ class RayEngine:
         shared = self._ray.put(work)
         if where == "process":
             run = self._ray.remote(_run)
-            submit = run.options(max_retries=RETRIES, num_cpus=1).remote
+            start = run.options(max_retries=RETRIES, num_cpus=1).remote
+            starts: Iterator[Any] = repeat(start)
             window = self.n_workers + 1
-            yield from self._map_in_order(submit, shared, stream, window)
-            return
-        turns = cycle(self._start_actors())
+        else:
+            starts = cycle([actor.run.remote for actor in self._start_actors()])
+            window = self.n_clients * N_WAITING
 
-        def submit_to_actor(shared: Any, batch: T) -> Any:
-            return next(turns).run.remote(shared, batch)
+        def submit(batch: T) -> Any:
+            return next(starts)(shared, batch)
 
-        window = self.n_clients * N_WAITING
-        yield from self._map_in_order(
-            submit_to_actor,
-            shared,
+        yield from map_in_window(
+            submit,
+            self._wait_for_result,
             stream,
             window,
+            self._ray.cancel,
         )
 
     def close(self) -> None:
@@ -132,26 +133,6 @@ class RayEngine:
             self._ray.wait(ends, num_returns=len(ends), timeout=GRACE)
         if self._is_ours:
             self._ray.shutdown()
-
-    def _map_in_order(
-        self,
-        submit: Callable[[Any, T], Any],
-        shared: Any,
-        batches: Iterator[T],
-        window: int,
-    ) -> Iterator[R]:
-        """Results in the order of the batches, at most `window` of them under way."""
-        under_way: deque[Any] = deque()
-        try:
-            for batch in batches:
-                under_way.append(submit(shared, batch))
-                if len(under_way) >= window:
-                    yield self._wait_for_result(under_way.popleft())
-            while under_way:
-                yield self._wait_for_result(under_way.popleft())
-        finally:
-            for left in under_way:
-                self._ray.cancel(left)
 
     def _wait_for_result(self, task: Any) -> Any:
         """What a task returned; an exception of the work is raised as it was."""

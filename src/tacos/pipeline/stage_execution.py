@@ -47,6 +47,7 @@ from tacos.records import (
 from tacos.store.artifacts import Draft
 from tacos.store.exact_duplicates import DuplicateFinder
 
+T = TypeVar("T")
 R = TypeVar("R")
 
 
@@ -138,7 +139,7 @@ def _execute_batch_stage(stage: BatchStage, inputs: StageInputs) -> dict[str, An
         duplicates = DuplicateFinder(stage.distinct, stage.name)
     notes: Counter[str] = Counter()
     batches = stage.source(inputs.tables)
-    for number, output in _map_unfinished(work, batches, stage.where, inputs):
+    for number, (output,) in _map_unfinished(work, batches, stage.where, inputs):
         if duplicates is not None:
             output = duplicates.drop(output)
         output = _leave_out_rows(output, unfit)
@@ -183,7 +184,17 @@ def _execute_prompt_stage(stage: PromptStage, inputs: StageInputs) -> dict[str, 
         for number, batch in enumerate(questions)
     )
     n_known = first.count_by_batch()
-    for number, answered in _map_questions(work, batches, model.where, inputs):
+    # Each process that asks gets its share of a batch.
+    n_shares = inputs.engine.n_clients if model.where == "thread" else 1
+    shares = _map_unfinished(
+        work,
+        batches,
+        model.where,
+        inputs,
+        lambda batch: batch.split(n_shares),
+    )
+    for number, answered_shares in shares:
+        answered = _join_shares(answered_shares)
         output = answered.output
         notes_of_batch = output.notes | spending.count(answered.paid)
         inputs.draft.write_notes(number, notes_of_batch)
@@ -239,57 +250,36 @@ def _ask_first_questions(
 
 
 def _map_unfinished(
-    work: Callable[[Any], R],
-    batches: Iterable[Any],
+    work: Callable[[T], R],
+    batches: Iterable[T],
     where: Where,
     inputs: StageInputs,
-) -> Iterator[tuple[int, R]]:
-    """Number and output of each batch, except those that an earlier process has finished."""
+    split: Callable[[T], list[T]] = lambda batch: [batch],
+) -> Iterator[tuple[int, list[R]]]:
+    """Number and outputs of each batch, one for each part that `split` makes of it, except of those
+    batches that an earlier process has finished.
+    """
     finished = inputs.draft.finished
     # The engine takes batches ahead of the outputs it yields, but keeps their order: a queue of
     # their numbers tells which batch an output belongs to.
-    under_way: deque[int] = deque()
-
-    def take_unfinished() -> Iterator[Any]:
-        for number, batch in enumerate(batches):
-            if number in finished:
-                continue
-            under_way.append(number)
-            yield batch
-
-    outputs = inputs.engine.map(work, take_unfinished(), where)
-    for output in outputs:
-        number = under_way.popleft()
-        yield number, output
-
-
-def _map_questions(
-    work: Callable[[QuestionBatch], AnsweredBatch],
-    batches: Iterable[QuestionBatch],
-    where: Where,
-    inputs: StageInputs,
-) -> Iterator[tuple[int, AnsweredBatch]]:
-    """The same for batches of questions, each in as many shares as there are processes that ask."""
-    finished = inputs.draft.finished
-    n_shares = inputs.engine.n_clients if where == "thread" else 1
     under_way: deque[tuple[int, bool]] = deque()
 
-    def take_shares() -> Iterator[QuestionBatch]:
+    def take_parts() -> Iterator[T]:
         for number, batch in enumerate(batches):
             if number in finished:
                 continue
-            shares = batch.split(n_shares)
-            for place, share in enumerate(shares, start=1):
-                under_way.append((number, place == len(shares)))
-                yield share
+            parts = split(batch)
+            for place, part in enumerate(parts, start=1):
+                under_way.append((number, place == len(parts)))
+                yield part
 
-    answered: list[AnsweredBatch] = []
-    for answered_share in inputs.engine.map(work, take_shares(), where):
-        answered.append(answered_share)
+    outputs: list[R] = []
+    for output in inputs.engine.map(work, take_parts(), where):
+        outputs.append(output)
         number, is_last = under_way.popleft()
         if is_last:
-            yield number, _join_shares(answered)
-            answered = []
+            yield number, outputs
+            outputs = []
 
 
 def _join_shares(answered: Sequence[AnsweredBatch]) -> AnsweredBatch:

@@ -172,10 +172,7 @@ def count_annotations(
     Raises:
         InputError: A file cannot be read, or has an instruction twice for a model.
     """
-    files = [
-        arguments.to_path("annotations", file)
-        for file in arguments.list_items(annotations)
-    ]
+    files = arguments.to_paths("annotations", annotations)
     by_model: dict[str, list[Annotation]] = {}
     for file in files:
         for annotation in read_annotations(file):
@@ -207,9 +204,7 @@ def _read_input(
     outputs: Any, baseline: str | Path, *, allow_missing: bool
 ) -> PreferenceInput:
     """What is compared, from the arguments."""
-    files = [
-        arguments.to_path("outputs", file) for file in arguments.list_items(outputs)
-    ]
+    files = arguments.to_paths("outputs", outputs)
     if not files:
         raise InputError(
             "no outputs given: name the files that `tacos answer` wrote, or annotations that "

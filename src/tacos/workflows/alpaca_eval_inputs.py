@@ -109,9 +109,7 @@ def read_difficulty(given: Any, baseline_lengths: dict[str, int]) -> Difficulty:
     """
     if given is None:
         return Difficulty(None, "")
-    files = [
-        arguments.to_path("difficulty", file) for file in arguments.list_items(given)
-    ]
+    files = arguments.to_paths("difficulty", given)
     annotations: list[Annotation] = []
     for file in files:
         annotations += read_annotations(file)

@@ -140,9 +140,7 @@ def answer(  # noqa: PLR0913 - the options of the command
     location = arguments.to_ledger_location(ledger)
     chosen = resolve_settings(settings)
     target = arguments.to_path("output", output)
-    files = [
-        arguments.to_path("questions", file) for file in arguments.list_items(questions)
-    ]
+    files = arguments.to_paths("questions", questions)
     arguments.check_choice("dtype", dtype, DTYPES)
     writing.check_rows_writable(target)
     run = find_answer_run(target)

@@ -60,6 +60,17 @@ def list_items(given: Any) -> list[Any]:
     return list(given)
 
 
+def to_paths(name: str, given: Any) -> list[Path]:
+    """The paths of an argument that takes several.
+
+    Raises `TypeError` for what is no path.
+
+    >>> to_paths("answers", "a.jsonl")
+    [PosixPath('a.jsonl')]
+    """
+    return [to_path(name, item) for item in list_items(given)]
+
+
 def check_type(name: str, value: Any, expected: Any, description: str) -> None:
     """Raise `TypeError` unless the argument `name` is of a type.
 

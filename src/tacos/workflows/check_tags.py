@@ -95,9 +95,7 @@ def check_tags(
         RunError: The run was stopped before its tags were normalised.
     """
     # Wrong arguments are refused before a model is asked.
-    sheet_files = [
-        arguments.to_path("sheets", sheet) for sheet in arguments.list_items(sheets)
-    ]
+    sheet_files = arguments.to_paths("sheets", sheets)
     if not ask and not sheet_files:
         raise InputError(
             "no judge given: name a model, or pass sheets that people filled in"

@@ -197,8 +197,8 @@ def recount_duels(
         InputError: A file holds no judged duels, or two files the same one.
     """
     duels: list[JudgedDuel] = []
-    for file in arguments.list_items(files):
-        duels += read_duels(arguments.to_path("files", file))
+    for file in arguments.to_paths("files", files):
+        duels += read_duels(file)
     _refuse_repeated(duels)
     if not allow_missing:
         require_all(duels, "have them judged anew")

@@ -169,9 +169,7 @@ def count_judgments(
     Raises:
         InputError: A file cannot be read, holds no grades, or grades an answer twice.
     """
-    files = [
-        arguments.to_path("judgments", file) for file in arguments.list_items(judgments)
-    ]
+    files = arguments.to_paths("judgments", judgments)
     items = list_standard_items()
     if questions is not None:
         asked = read_questions([arguments.to_path("questions", questions)])
@@ -193,9 +191,7 @@ def _read_input(
     answers: Any, questions: str | Path, references: str | Path
 ) -> GradingInput:
     """What is graded, from the arguments."""
-    files = [
-        arguments.to_path("answers", file) for file in arguments.list_items(answers)
-    ]
+    files = arguments.to_paths("answers", answers)
     if not files:
         raise InputError(
             "no answers given: name the files that `tacos answer` wrote, or grades that exist "

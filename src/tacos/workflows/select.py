@@ -314,12 +314,11 @@ def _check_one_machine(
     settings: Settings,
 ) -> None:
     """Raise `ConfigError` if machines would ask endpoints, each with a ledger of its own."""
-    n_machines = getattr(engine, "n_machines", 1)
-    if n_machines > 1 and list_endpoint_models(settings):
+    if engine.n_machines > 1 and list_endpoint_models(settings):
         engine.close()
         raise ConfigError(
-            f"{n_machines} machines need a ledger that they share: --ledger postgresql://... "
-            "(a file is on one of them alone)"
+            f"{engine.n_machines} machines need a ledger that they share: "
+            "--ledger postgresql://... (a file is on one of them alone)"
         )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tacos.cli.shared import console
 from tacos.counts import count_words
+from tacos.errors import ConfigError
 from tacos.methods.evaluating.clustered_means import MeanEstimate
 from tacos.workflows.evaluated_models import EvaluatedModel
 from tacos.workflows.evaluation_forecast import QuestionForecast
@@ -19,6 +20,19 @@ def format_bounds(estimate: MeanEstimate, form: str) -> str:
     if estimate.low is None or estimate.high is None:
         return "n/a"
     return f"{form.format(estimate.low)} to {form.format(estimate.high)}"
+
+
+def refuse_beside(option: str, counted: str, others: Mapping[str, object]) -> None:
+    """Raise `ConfigError` for options (name -> value) that have no meaning beside one by which what
+    exists already is counted.
+
+    >>> refuse_beside("--judgments", "verdicts", {"--judge": None})
+    """
+    for name, value in others.items():
+        if value:
+            raise ConfigError(
+                f"{option} counts {counted} that exist already: leave out {name}"
+            )
 
 
 def print_differences(
