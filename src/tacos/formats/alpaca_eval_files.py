@@ -8,7 +8,7 @@ a name, is the model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -44,7 +44,7 @@ def read_outputs(path: Path) -> dict[str, AnsweredQuestion]:
     Raises:
         InputError: The file cannot be read, holds several models, or an instruction twice.
     """
-    rows = _read_objects(path)
+    rows = (row for _, row in reading.read_every_row(path))
     first = next(rows, None)
     if first is None:
         raise InputError(f"{path} holds no outputs")
@@ -82,7 +82,7 @@ def read_annotations(path: Path) -> list[Annotation]:
         InputError: The file cannot be read, or a line is no preference.
     """
     annotations = []
-    for row in _read_objects(path):
+    for _, row in reading.read_every_row(path):
         try:
             annotations.append(parse_annotation(row))
         except UnusableAnnotation as error:
@@ -102,7 +102,7 @@ def read_leaderboard(path: Path) -> list[LeaderboardRow]:
         InputError: The file cannot be read, or is no leaderboard.
     """
     rows = []
-    for row in _read_objects(path):
+    for _, row in reading.read_every_row(path):
         name = next(iter(row.values()), None)
         win_rate = _read_number(row.get("win_rate"))
         if not isinstance(name, str) or win_rate is None:
@@ -120,15 +120,6 @@ def read_leaderboard(path: Path) -> list[LeaderboardRow]:
             )
         )
     return rows
-
-
-def _read_objects(path: Path) -> Iterator[Mapping[str, Any]]:
-    """The rows of a file; `InputError` for one that cannot be read."""
-    for batch in reading.read_rows(path):
-        for reject in batch.rejects:
-            raise InputError(f"{path}: {reject.id} cannot be read: {reject.reason}")
-        for _, row in batch.rows:
-            yield row
 
 
 def _parse_output(row: Mapping[str, Any], path: Path) -> AnsweredQuestion:

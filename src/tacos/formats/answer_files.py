@@ -51,17 +51,14 @@ def read_answers(path: Path) -> list[AnsweredQuestion]:
             it twice.
     """
     answers = []
-    for batch in reading.read_rows(path):
-        for reject in batch.rejects:
-            raise InputError(f"{path}: {reject.id} cannot be read: {reject.reason}")
-        for number, row in batch.rows:
-            try:
-                answers.append(_parse_answer(row))
-            except UnusableQuestion as error:
-                raise InputError(
-                    f"{path}: row {number} (from 0) is no answered question: {error}; "
-                    "give a file that `tacos answer` wrote"
-                ) from None
+    for number, row in reading.read_every_row(path):
+        try:
+            answers.append(_parse_answer(row))
+        except UnusableQuestion as error:
+            raise InputError(
+                f"{path}: row {number} (from 0) is no answered question: {error}; "
+                "give a file that `tacos answer` wrote"
+            ) from None
     try:
         check_distinct(answers)
     except UnusableQuestion as error:

@@ -23,7 +23,7 @@ import polars as pl
 from tacos.errors import InputError
 from tacos.formats import reading, writing
 from tacos.methods.evaluating.duel_questions import ORDERS
-from tacos.methods.evaluating.duel_summary import JudgedDuel, describe_duel
+from tacos.methods.evaluating.duel_summary import JudgedDuel, find_repeated
 from tacos.methods.evaluating.duels import Winner
 
 WINNERS: dict[str, Winner | None] = {
@@ -48,7 +48,7 @@ def read_duels(path: Path) -> list[JudgedDuel]:
         InputError: The file cannot be read, a line is no judged duel, or a duel stands in it twice.
     """
     duels = []
-    for number, row in _read_rows(path):
+    for number, row in reading.read_every_row(path):
         try:
             duels.append(_parse_duel(row))
         except ValueError as error:
@@ -58,7 +58,10 @@ def read_duels(path: Path) -> list[JudgedDuel]:
             ) from None
     if not duels:
         raise InputError(f"{path} holds no judged duel: give another file")
-    _refuse_repeated(duels, path)
+    twice = find_repeated(duels)
+    if twice:
+        # FastChat appends to its files.
+        raise InputError(f"{path}: {twice} is judged twice: remove one of the two")
     return duels
 
 
@@ -102,14 +105,6 @@ def _build_rows(
             "lengths": list(duel.lengths) if duel.lengths else None,
             "identical": duel.is_identical,
         }
-
-
-def _read_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """The rows of a file with their numbers."""
-    for batch in reading.read_rows(path):
-        for reject in batch.rejects:
-            raise InputError(f"{path}: {reject.id} cannot be read: {reject.reason}")
-        yield from batch.rows
 
 
 def _parse_duel(row: Mapping[str, Any]) -> JudgedDuel:
@@ -177,17 +172,3 @@ def _read_judge(value: Any) -> str:
     """The judge's name; FastChat has a list of it and the name of its prompt."""
     names = value if isinstance(value, list) else [value]
     return str(names[0]) if names and names[0] is not None else ""
-
-
-def _refuse_repeated(duels: Sequence[JudgedDuel], path: Path) -> None:
-    """Raise `InputError` for two lines about the same thing: FastChat appends to its files."""
-    keys = set()
-    for duel in duels:
-        key = (duel.models, duel.set, duel.question_id, duel.turn)
-        if key in keys:
-            first, second = duel.models
-            raise InputError(
-                f"{path}: {describe_duel(duel)} of {first} and {second} is judged twice: "
-                "remove one of the two"
-            )
-        keys.add(key)

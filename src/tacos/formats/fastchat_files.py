@@ -10,7 +10,7 @@ A line of judgments is described in `tacos.methods.evaluating.judgments`. Answer
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def read_model_answers(
     Raises:
         InputError: The file cannot be read, or a line is no answered question.
     """
-    rows = _read_objects(path)
+    rows = (row for _, row in reading.read_every_row(path))
     first = next(rows, None)
     if first is None:
         raise InputError(f"{path} holds no answers")
@@ -68,7 +68,7 @@ def read_references(path: Path) -> References:
     Raises:
         InputError: The file cannot be read, or a line is none.
     """
-    rows = _read_objects(path)
+    rows = (row for _, row in reading.read_every_row(path))
     first = next(rows, None)
     if first is None:
         raise InputError(f"{path} holds no reference answers")
@@ -91,7 +91,7 @@ def read_judgments(path: Path) -> list[Judgment]:
         InputError: The file cannot be read, or a line is no grade of an answer.
     """
     judgments = []
-    for row in _read_objects(path):
+    for _, row in reading.read_every_row(path):
         try:
             judgments.append(parse_judgment(row))
         except UnusableJudgment as error:
@@ -102,15 +102,6 @@ def read_judgments(path: Path) -> list[Judgment]:
     if not judgments:
         raise InputError(f"{path} holds no grades")
     return judgments
-
-
-def _read_objects(path: Path) -> Iterator[Mapping[str, Any]]:
-    """The rows of a file; `InputError` for one that cannot be read."""
-    for batch in reading.read_rows(path):
-        for reject in batch.rejects:
-            raise InputError(f"{path}: {reject.id} cannot be read: {reject.reason}")
-        for _, row in batch.rows:
-            yield row
 
 
 def _parse_choices(

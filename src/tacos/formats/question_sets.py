@@ -59,14 +59,11 @@ def _read_set(path: Path) -> list[Question]:
     """The questions of one file."""
     name = name_set(path)
     questions = []
-    for batch in reading.read_rows(path):
-        for reject in batch.rejects:
-            raise InputError(f"{path}: {reject.id} cannot be read: {reject.reason}")
-        for number, row in batch.rows:
-            try:
-                questions.append(parse_question(row, name, number))
-            except UnusableQuestion as error:
-                raise InputError(
-                    f"{path}: row {number} (from 0) is no question: {error}"
-                ) from None
+    for number, row in reading.read_every_row(path):
+        try:
+            questions.append(parse_question(row, name, number))
+        except UnusableQuestion as error:
+            raise InputError(
+                f"{path}: row {number} (from 0) is no question: {error}"
+            ) from None
     return questions

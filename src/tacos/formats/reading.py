@@ -99,6 +99,17 @@ def read_rows(
     return _read_files(paths, names, batch_size)
 
 
+def read_every_row(path: Path) -> Iterator[tuple[int, Row]]:
+    """Number (from 0) and values of each row of a file of which no row may be left out.
+
+    Raises `InputError` for a file, and for a row, that cannot be read.
+    """
+    for batch in read_rows(path):
+        for reject in batch.rejects:
+            raise InputError(f"{path}: {reject.id} cannot be read: {reject.reason}")
+        yield from batch.rows
+
+
 def _read_data(source: Any, name: str, batch_size: int) -> Iterator[RowBatch]:
     """Batches of Python data; tables have types."""
     tables = cut_data_tables(source, batch_size)

@@ -22,7 +22,7 @@ from tacos.methods.evaluating.duel_summary import (
     DuelFigures,
     DuelSummary,
     JudgedDuel,
-    describe_duel,
+    find_repeated,
     summarise_duels,
 )
 from tacos.methods.evaluating.questions import AnsweredQuestion
@@ -199,7 +199,9 @@ def recount_duels(
     duels: list[JudgedDuel] = []
     for file in arguments.to_paths("files", files):
         duels += read_duels(file)
-    _refuse_repeated(duels)
+    twice = find_repeated(duels)
+    if twice:
+        raise InputError(f"{twice} is judged in two files: give one of them")
     if not allow_missing:
         require_all(duels, "have them judged anew")
     return Duels(summarise_duels(duels), duels)
@@ -232,20 +234,6 @@ def _name_model(answers: list[AnsweredQuestion], file: Path) -> list[AnsweredQue
         f"{file} holds answers of {len(names)} models ({', '.join(names[:N_SHOWN])}): "
         "give a file for each of them"
     )
-
-
-def _refuse_repeated(duels: Sequence[JudgedDuel]) -> None:
-    """Raise `InputError` if two files hold the same duel."""
-    keys = set()
-    for duel in duels:
-        key = (duel.models, duel.set, duel.question_id, duel.turn)
-        if key in keys:
-            first, second = duel.models
-            raise InputError(
-                f"{describe_duel(duel)} of {first} and {second} is judged in two files: "
-                "give one of them"
-            )
-        keys.add(key)
 
 
 def _list_warnings(

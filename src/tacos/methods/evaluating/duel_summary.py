@@ -101,6 +101,18 @@ def describe_duel(duel: JudgedDuel) -> str:
     return name if duel.turn is None else f"{name}, turn {duel.turn}"
 
 
+def find_repeated(duels: Sequence[JudgedDuel]) -> str:
+    """The first duel that stands there twice, in words; empty where there is none."""
+    keys = set()
+    for duel in duels:
+        key = (duel.models, duel.set, duel.question_id, duel.turn)
+        if key in keys:
+            first, second = duel.models
+            return f"{describe_duel(duel)} of {first} and {second}"
+        keys.add(key)
+    return ""
+
+
 def _summarise_models(
     models: tuple[str, str], duels: Sequence[JudgedDuel]
 ) -> DuelSummary:

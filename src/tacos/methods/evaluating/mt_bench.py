@@ -26,17 +26,6 @@ N_TURNS = 2
 LOWEST = 1.0
 HIGHEST = 10.0
 
-TEMPERATURES = {
-    "writing": 0.7,
-    "roleplay": 0.7,
-    "extraction": 0.0,
-    "math": 0.0,
-    "coding": 0.0,
-    "reasoning": 0.0,
-    "stem": 0.1,
-    "humanities": 0.1,
-}
-"""The temperature of answers by category (FastChat, `llm_judge/common.py`)."""
 DOUBTFUL_REFERENCES = frozenset(
     str(number)
     for number in (104, 105, 109, 111, 113, 114, 120, 122, 124, 125, 126, 128, 130)
