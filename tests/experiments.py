@@ -21,14 +21,18 @@ SEEDS = (0, 1)
 
 def make_plan(**changes: object) -> ExperimentPlan:
     """A plan of all arms with two seeds and three instruments."""
-    arms = [
-        PlannedArm(
-            name=name,
-            seeds=(0,) if name in UNSEEDED_ARMS else SEEDS,
-            n_rows={"full": 3000, "untrained": 0}.get(name, 100),
+    arms = []
+    for name in ARMS:
+        seeds = (0,) if name in UNSEEDED_ARMS else SEEDS
+        n_rows = {"full": 3000, "untrained": 0}.get(name, 100)
+        arms.append(
+            PlannedArm(
+                name=name,
+                seeds=seeds,
+                n_rows=(n_rows,) * len(seeds),
+                rows_hashes=("9" * 32,) * len(seeds),
+            )
         )
-        for name in ARMS
-    ]
     values: dict[str, object] = {
         "n_pool": 3000,
         "pool_hash": "a" * 32,

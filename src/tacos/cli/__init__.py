@@ -29,6 +29,7 @@ from tacos.cli import (
     inspect,
     ledger,
     mt_bench,
+    prove,
     quote,
     refine,
     report,
@@ -140,6 +141,7 @@ app.command("train")(train.train)
 app.command("analyse")(analyse.analyse)
 app.command("check-tags")(check_tags.check_tags)
 app.command("annotate")(annotate.annotate)
+app.command("prove")(prove.prove)
 app.command("duel")(duel.duel)
 app.command("answer")(answer.answer)
 app.command("mt-bench")(mt_bench.mt_bench)

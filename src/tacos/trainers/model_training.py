@@ -144,7 +144,7 @@ def _read_or_prepare(
         write_plan(plan, folder / trained_folder.PLAN)
         return plan
     candidates = training_rows.write_candidates(rows, data)
-    key = _hash_job(job, _digest_model(job.model), digest_file(candidates))
+    key = _hash_job(job, digest_model(job.model), digest_file(candidates))
     candidates.unlink()
     old = trained_folder.read_training(folder) if is_finished else plan
     assert old is not None
@@ -196,7 +196,7 @@ def _prepare(rows: TrainingRows, job: TrainingJob, place: Path) -> TrainingPlan:
     _check_memory(job, check, forecast)
     reasons = Counter(row.reason for row in rows.left_out)
     reasons.update(statuses[number] for number in numbers if not is_kept[number])
-    base_digest = _digest_model(job.model)
+    base_digest = digest_model(job.model)
     key = _hash_job(job, base_digest, digest_file(candidates))
     candidates.unlink()
     return TrainingPlan(
@@ -231,7 +231,7 @@ def _hash_job(job: TrainingJob, base_digest: str, candidates_digest: str) -> str
     )
 
 
-def _digest_model(model: str) -> str:
+def digest_model(model: str) -> str:
     """Over the files of a local model; "" for one on the hub."""
     folder = Path(model)
     if not folder.is_dir():

@@ -81,8 +81,10 @@ class PlannedArm(SettingsSection):
     name: ArmName
     seeds: tuple[int, ...]
     """A training each; of the untrained base none takes place."""
-    n_rows: int = Field(ge=0)
+    n_rows: tuple[int, ...]
     """Rows that each training reads; 0 of the untrained base."""
+    rows_hashes: tuple[str, ...]
+    """Which rows they are: a hash of their contents for each training."""
 
 
 class ExperimentPlan(SettingsSection):

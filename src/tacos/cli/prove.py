@@ -1,0 +1,189 @@
+"""`tacos prove`: does a model get better by a selection?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tacos.cli.shared import console, options, progress
+from tacos.cli.train import BaseModel, Device, RecipeName, TrainerPython
+from tacos.counts import count_words
+from tacos.methods.evaluating.experiment_results import ExperimentResults
+from tacos.report.experiment_page import describe_speed, list_cautions
+from tacos.report.figure_texts import NOT_KNOWN, format_measure
+from tacos.workflows import experiment_folder
+from tacos.workflows import prove as workflow
+from tacos.workflows.prove import Proof
+
+Folder = Annotated[
+    Path,
+    typer.Option("-o", "--output", help="the folder of the experiment"),
+]
+HeldOut = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="a data set of answers that people wrote, on which the loss is measured; repeatable",
+        metavar="FILE",
+    ),
+]
+Preferences = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="pairs of answers of which people prefer one, as tacos calibrate reads them; "
+        "repeatable",
+        metavar="FILE",
+    ),
+]
+RecipeSets = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="a value of the recipe, e.g. epochs=1; repeatable"),
+]
+Seeds = Annotated[int, typer.Option(help="trainings of each arm")]
+Match = Annotated[
+    str, typer.Option(help="what all arms have alike: rows, or tokens of answers")
+]
+Primary = Annotated[
+    str,
+    typer.Option(
+        help="the instrument that decides: answer-loss, preference or preference-matched"
+    ),
+]
+Items = Annotated[
+    int | None,
+    typer.Option(
+        help="the most items of held-out answers, and of pairs, evenly over lengths "
+        "[default: all]",
+        show_default=False,
+    ),
+]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(
+        help=f"leave an arm out: {', '.join(workflow.OPTIONAL_ARMS)}; repeatable",
+        metavar="ARM",
+    ),
+]
+ExperimentSeed = Annotated[
+    int, typer.Option("--seed", help="of the draw of items, and of the bootstrap")
+]
+KeepModels = Annotated[
+    bool,
+    typer.Option("--keep-models", help="keep the weights of models that were measured"),
+]
+PlanOnly = Annotated[
+    bool,
+    typer.Option(
+        "--plan-only", help="declare the plan and write the rows of all arms; stop there"
+    ),
+]
+
+
+def prove(  # noqa: PLR0913 - the options of the command
+    run: options.RunOrSelected,
+    recipe: RecipeName,
+    output: Folder,
+    held_out: HeldOut = None,
+    preferences: Preferences = None,
+    model: BaseModel = None,
+    sets: RecipeSets = None,
+    seeds: Seeds = 5,
+    match: Match = "rows",
+    primary: Primary = "answer-loss",
+    items: Items = None,
+    without: Without = None,
+    seed: ExperimentSeed = 0,
+    device: Device = "auto",
+    trainer_python: TrainerPython = None,
+    keep_models: KeepModels = False,
+    plan_only: PlanOnly = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Train models on the selection and on other rows of its pool, and say which are better.
+
+    Arms: the selection; random rows (a new draw per seed); the longest answers; random rows as long
+    as the selection; the full pool, once; the untrained base. All have one recipe. What decides is
+    written down before the first training. The answer may be that no difference could be seen. The
+    same command goes on where it was stopped.
+
+    Examples:
+
+    \b
+      tacos prove selected.jsonl.run --recipe small --model gemma-270m/ -o experiment/ \\
+        --held-out lima.json --preferences pairs.jsonl
+    """
+    with progress.show_progress(show=not as_json) as bars:
+        proof = workflow.prove(
+            run,
+            output,
+            held_out=held_out or (),
+            preferences=preferences or (),
+            recipe=recipe,
+            values=sets or (),
+            model=model,
+            seeds=seeds,
+            match=match,  # type: ignore[arg-type]  # checked there
+            primary=primary,  # type: ignore[arg-type]
+            n_items=items,
+            without=without or (),
+            seed=seed,
+            device=device,  # type: ignore[arg-type]
+            trainer_python=trainer_python,
+            keep_models=keep_models,
+            plan_only=plan_only,
+            progress=bars,
+        )
+    if as_json:
+        console.print_json(proof.as_dict())
+    else:
+        _print_proof(proof)
+
+
+def _print_proof(proof: Proof) -> None:
+    """Print the verdict, the table and where the report is."""
+    results = proof.results
+    for note in proof.notes:
+        console.print_line(f"left out: {note}")
+    if results.label:
+        console.print_line(results.label)
+    console.print_line(results.verdict)
+    if results.trainings:
+        _print_trainings(results)
+    if results.speed is not None:
+        console.print_line(describe_speed(results.speed))
+    if not results.missing:
+        for caution in list_cautions(results):
+            console.print_line(caution)
+    plan = results.plan
+    console.print_line(f"plan {plan.hash()}, declared {results.declared}")
+    if results.missing:
+        n_missing = count_words(len(results.missing), "model")
+        console.print_line(f"{n_missing} to go: run the same command again")
+    console.print_line(f"report: {proof.folder / experiment_folder.REPORT}")
+
+
+def _print_trainings(results: ExperimentResults) -> None:
+    """Print a line per model."""
+    names = [
+        instrument.name
+        for instrument in results.plan.instruments
+        if instrument.name != "duels"
+    ]
+    table = console.build_figure_table(
+        "",
+        ["arm", "seed", "rows", "trained tokens", "seconds", *names],
+    )
+    for part in results.trainings:
+        means = [format_measure(name, part.means.get(name)) for name in names]
+        tokens = part.n_trained_tokens
+        seconds = part.seconds
+        table.add_row(
+            part.arm,
+            str(part.seed),
+            f"{part.n_rows:,}",
+            NOT_KNOWN if tokens is None else f"{tokens:,}",
+            NOT_KNOWN if seconds is None else f"{seconds:,.0f}",
+            *means,
+        )
+    console.out.print(table)

@@ -1,0 +1,200 @@
+"""The folder of an experiment. Every file in it is written whole or not at all, so the same command
+goes on where it was stopped.
+
+DIR/
+  plan.json                 the plan, its hash, and when it was declared: the first file
+  items/INSTRUMENT.jsonl    what models are measured on
+  data/ARM/seed-0.jsonl     the rows that a training reads
+  trained/ARM/seed-0/       the folder of a training (`tacos train`)
+  scores/ARM/seed-0.jsonl   log-probabilities of the items' answers, a line each
+  results.json              the table and the verdict, as far as the experiment has come
+  report.html               the same as a page
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from tacos.errors import RunError
+from tacos.formats.jsonl import encode_json_lines
+from tacos.formats.rows import RawRow
+from tacos.methods.evaluating.experiment_items import ExperimentItem, read_item
+from tacos.methods.evaluating.experiment_plan import ExperimentPlan, compare_plans
+from tacos.store import files, folders
+
+PLAN = "plan.json"
+ITEMS = "items"
+DATA = "data"
+TRAINED = "trained"
+SCORES = "scores"
+RESULTS = "results.json"
+REPORT = "report.html"
+LOCK = ".lock"
+NAMES = (PLAN, ITEMS, DATA, TRAINED, SCORES, RESULTS, REPORT, LOCK)
+"""All names that the folder may hold."""
+N_SHOWN = 3
+"""Differences between plans that an error names."""
+
+
+@dataclass(frozen=True)
+class ExperimentFolder:
+    """The places of an experiment's files."""
+
+    root: Path
+
+    def place_items(self, name: str) -> Path:
+        """The items of an instrument."""
+        return self.root / ITEMS / f"{name}.jsonl"
+
+    def place_rows(self, arm: str, seed: int) -> Path:
+        """The rows of a training."""
+        return self.root / DATA / arm / f"seed-{seed}.jsonl"
+
+    def place_training(self, arm: str, seed: int) -> Path:
+        """The folder of a training."""
+        return self.root / TRAINED / arm / f"seed-{seed}"
+
+    def place_scores(self, arm: str, seed: int) -> Path:
+        """The scores of a model."""
+        return self.root / SCORES / arm / f"seed-{seed}.jsonl"
+
+    def check(self) -> None:
+        """Raise `OutputError` if the folder cannot be used, or holds files of others."""
+        folders.check_folder(self.root, NAMES)
+
+
+@contextmanager
+def lock_experiment(folder: ExperimentFolder) -> Iterator[None]:
+    """Keep other processes out of the folder, which is made if it does not exist.
+
+    Raises:
+        OutputError: The folder cannot be made, or holds files of others.
+        RunError: Another process works in it.
+    """
+    folder.check()
+    files.make_folder(folder.root)
+    with open(folder.root / LOCK, "a+b") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(
+                f"{folder.root} is in use by another process: wait for it, or name another "
+                "folder (-o)"
+            ) from None
+        yield
+
+
+@dataclass(frozen=True)
+class DeclaredPlan:
+    """A plan, and when it was declared, in UTC."""
+
+    plan: ExperimentPlan
+    declared: str
+
+
+def declare_plan(folder: ExperimentFolder, plan: ExperimentPlan) -> DeclaredPlan:
+    """Write the plan of a new experiment, or find that an old one has the same.
+
+    Raises:
+        RunError: The folder holds an experiment with another plan, or a plan that cannot be read
+            or was changed by hand.
+    """
+    declared = find_plan(folder)
+    if declared is None:
+        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        content = {
+            "hash": plan.hash(),
+            "declared": now,
+            "plan": plan.model_dump(mode="json"),
+        }
+        write_json(content, folder.root / PLAN)
+        return DeclaredPlan(plan, now)
+    differences = compare_plans(declared.plan, plan)
+    if differences:
+        more = len(differences) - N_SHOWN
+        rest = f" and {more} more" if more > 0 else ""
+        raise RunError(
+            f"{folder.root} holds an experiment that was declared otherwise "
+            f"({'; '.join(differences[:N_SHOWN])}{rest}): give the same options and data, or name "
+            "another folder (-o)"
+        )
+    return declared
+
+
+def find_plan(folder: ExperimentFolder) -> DeclaredPlan | None:
+    """The plan of a folder; None where there is none yet. Raises `RunError` as `declare_plan`."""
+    path = folder.root / PLAN
+    try:
+        content = orjson.loads(path.read_bytes())
+        plan = ExperimentPlan.model_validate(content["plan"])
+        declared = DeclaredPlan(plan, str(content["declared"]))
+        kept_hash = content["hash"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, ValidationError):
+        raise RunError(
+            f"{path} cannot be read as the plan of an experiment of this version: "
+            "name another folder (-o)"
+        ) from None
+    if plan.hash() != kept_hash:
+        raise RunError(
+            f"{path} was changed after it was declared (its hash is {plan.hash()}, not "
+            f"{kept_hash}): restore it, or begin anew in another folder (-o)"
+        )
+    return declared
+
+
+def write_items(path: Path, items: Sequence[ExperimentItem]) -> None:
+    """Write the items of an instrument. Raises `OutputError`."""
+    write_lines(path, [item.as_dict() for item in items])
+
+
+def read_items(path: Path) -> list[ExperimentItem]:
+    """The items of an instrument. Raises `RunError` where they cannot be read."""
+    try:
+        return [read_item(line) for line in read_lines(path)]
+    except (KeyError, TypeError):
+        raise RunError(
+            f"{path} holds no items of an experiment: delete it, and run the same command again"
+        ) from None
+
+
+def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON lines. Raises `OutputError`."""
+    files.make_folder(path.parent)
+    with files.replace_file(path) as file:
+        for line in lines:
+            file.write(orjson.dumps(line) + b"\n")
+
+
+def write_rows(path: Path, rows: Iterable[RawRow]) -> None:
+    """Write the rows of a training as they were read. Raises `OutputError`."""
+    files.make_folder(path.parent)
+    with files.replace_file(path) as file:
+        file.writelines(encode_json_lines(rows))
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a file of the folder. Raises `RunError` where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                yield orjson.loads(line)
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{path} cannot be read ({error}): delete it, and run the same command again"
+        ) from None
+
+
+def write_json(content: Mapping[str, Any], path: Path) -> None:
+    """Write one JSON object, readable by people. Raises `OutputError`."""
+    files.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n", path)

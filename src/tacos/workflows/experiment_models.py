@@ -1,0 +1,187 @@
+"""The models of an experiment: each is trained on the rows of its arm, then scores the items."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tacos.errors import RunError
+from tacos.methods.evaluating.experiment_items import ExperimentItem
+from tacos.methods.evaluating.experiment_plan import ArmName, InstrumentName
+from tacos.methods.evaluating.experiment_table import AnswerScore
+from tacos.pipeline.run_loop import Progress
+from tacos.store import files
+from tacos.trainers import trained_folder
+from tacos.trainers.model_folder import ModelFolder, open_model_folder
+from tacos.trainers.model_training import TrainingJob, train_model
+from tacos.trainers.recipe import Recipe
+from tacos.trainers.row_check import Device
+from tacos.trainers.trained_folder import Training
+from tacos.trainers.trained_model import TrainedModel
+from tacos.workflows.chat_pool import read_chat_pool
+from tacos.workflows.experiment_folder import (
+    ExperimentFolder,
+    read_lines,
+    write_lines,
+)
+
+Items = Mapping[InstrumentName, Sequence[ExperimentItem]]
+"""The items of the files in `items/`: answer-loss and preference."""
+
+
+@dataclass(frozen=True)
+class ModelMaker:
+    """How models are trained and asked: the same for all arms."""
+
+    recipe: Recipe
+    base_model: str
+    python: Path
+    device: Device
+
+
+def train_arm(
+    folder: ExperimentFolder,
+    maker: ModelMaker,
+    arm: ArmName,
+    seed: int,
+    progress: Progress,
+) -> Training | None:
+    """Train one model, or go on, or read a finished training; None for the untrained base.
+
+    Raises as `tacos.trainers.model_training.train_model`.
+    """
+    if arm == "untrained":
+        return None
+    place = folder.place_training(arm, seed)
+    rows_file = folder.place_rows(arm, seed)
+    if trained_folder.is_trained_folder(place):
+        return trained_folder.read_training(place)
+    pool = read_chat_pool(rows_file, None)
+    job = TrainingJob(
+        recipe=maker.recipe,
+        model=maker.base_model,
+        seed=seed,
+        data=rows_file.name,
+        python=maker.python,
+        device=maker.device,
+    )
+    files.make_folder(place.parent)
+    return train_model(
+        pool.chats,
+        pool.left_out,
+        job,
+        place,
+        progress,
+        lambda plan: None,
+    )
+
+
+def score_arm(
+    folder: ExperimentFolder,
+    maker: ModelMaker,
+    arm: ArmName,
+    seed: int,
+    items: Items,
+    progress: Progress,
+) -> None:
+    """Score all items by one model into its file; nothing where that is there."""
+    target = folder.place_scores(arm, seed)
+    if target.is_file():
+        return
+    places = [
+        (name, item, number)
+        for name, members in items.items()
+        for item in members
+        for number in range(len(item.answers))
+    ]
+    chats = [
+        [*item.messages, {"role": "assistant", "content": item.answers[number]}]
+        for _, item, number in places
+    ]
+    files.make_folder(target.parent)
+    name = f"score {arm}, seed {seed}"
+    progress.start(name, len(chats))
+    # In 32-bit floats: what a short training changes is lost in 16 bits.
+    with TrainedModel(
+        _open_model(folder, maker, arm, seed), maker.python, "float32"
+    ) as model:
+        scored = model.score_answers(
+            chats,
+            maker.recipe.max_length,
+            lambda n_answers: progress.advance(name, n_answers),
+        )
+    lines = [
+        {
+            "instrument": instrument,
+            "id": item.id,
+            "key": item.key,
+            "answer": number,
+            "log_probability": answer.log_probability,
+            "n_tokens": answer.n_tokens,
+            "is_cut": answer.is_cut,
+        }
+        for (instrument, item, number), answer in zip(places, scored, strict=True)
+    ]
+    write_lines(target, lines)
+    progress.finish(name, len(chats), skipped=False)
+
+
+def read_scores(
+    folder: ExperimentFolder,
+    arm: ArmName,
+    seed: int,
+    items: Items,
+) -> dict[InstrumentName, list[list[AnswerScore]]] | None:
+    """The scores of a model's file: of each item those of its answers; None without a file.
+
+    Raises `RunError` where the file is not about these items.
+    """
+    path = folder.place_scores(arm, seed)
+    if not path.is_file():
+        return None
+    lines = {
+        (line["instrument"], line["key"], line["answer"]): line
+        for line in read_lines(path)
+    }
+    scores: dict[InstrumentName, list[list[AnswerScore]]] = {}
+    try:
+        for name, members in items.items():
+            scores[name] = [
+                [
+                    _read_score(lines[(name, item.key, number)])
+                    for number in range(len(item.answers))
+                ]
+                for item in members
+            ]
+    except KeyError:
+        raise RunError(
+            f"{path} lacks items of the plan: delete it, and run the same command again"
+        ) from None
+    return scores
+
+
+def drop_model(folder: ExperimentFolder, arm: ArmName, seed: int) -> None:
+    """Remove the weights of a scored model; its manifest and its log stay."""
+    model = folder.place_training(arm, seed) / trained_folder.MODEL
+    if folder.place_scores(arm, seed).is_file():
+        shutil.rmtree(model, ignore_errors=True)
+
+
+def _open_model(
+    folder: ExperimentFolder,
+    maker: ModelMaker,
+    arm: ArmName,
+    seed: int,
+) -> ModelFolder:
+    """A trained model, or the base model asked in the recipe's template and frame."""
+    if arm != "untrained":
+        return open_model_folder(folder.place_training(arm, seed))
+    base = open_model_folder(Path(maker.base_model), maker.recipe.template)
+    return replace(base, frame=maker.recipe.frame)
+
+
+def _read_score(line: Mapping[str, float | int]) -> AnswerScore:
+    """The score of a line."""
+    return AnswerScore(float(line["log_probability"]), int(line["n_tokens"]))
