@@ -3,6 +3,7 @@ the same files, in a tenth of a second and without torch.
 
     FAKE .../training_check.py REQUEST RESULT
     FAKE -m trl.scripts.sft --config CONFIG
+    FAKE .../worker.py MODEL TEMPLATE DTYPE
 
 A token is a word. The loss of a step depends on the rows of that step alone, so a training that
 was killed and goes on ends like one that was not. `TACOS_FAKE` makes it misbehave:
@@ -15,6 +16,7 @@ was killed and goes on ends like one that was not. `TACOS_FAKE` makes it misbeha
     fail        fails otherwise
     template    saves another chat template
     gpu         finds a GPU
+    mute        is killed when it is to score answers, once
 """
 
 from __future__ import annotations
@@ -58,6 +60,8 @@ def main(arguments: list[str]) -> None:
         check_rows(*arguments[1:])
     elif arguments[:3] == ["-m", "trl.scripts.sft", "--config"]:
         train_model(read_config(Path(arguments[3])))
+    elif arguments[0].endswith("worker.py"):
+        score_answers(Path(arguments[1]))
     else:
         sys.exit(f"the fake trainer does not know {arguments}")
 
@@ -120,6 +124,31 @@ def check_rows(request_file: str, result_file: str) -> None:
         ],
     }
     Path(result_file).write_text(json.dumps(result), "utf-8")
+
+
+def score_answers(model: Path) -> None:
+    """Score answers as `tacos.trainers.worker` does: weights and texts decide."""
+    weights = (model / "model.safetensors").read_bytes()
+    print(json.dumps({"device": "cpu", "dtype": "float32"}), flush=True)
+    for line in sys.stdin:
+        mark = model / ".muted"
+        if read_fault("mute") is not None and not mark.exists():
+            mark.write_text("")
+            os.kill(os.getpid(), signal.SIGKILL)
+        results = []
+        for item in json.loads(line)["items"]:
+            text = json.dumps(item["messages"]).encode()
+            noise = hashlib.sha256(text + weights).digest()[0] / 1000
+            n_all, n_read, _ = count_tokens(item, item["max_length"])
+            loss = 2 + hashlib.sha256(text).digest()[1] / 256 + noise
+            results.append(
+                {
+                    "log_probability": -loss * n_read,
+                    "n_tokens": n_read,
+                    "is_cut": n_all == item["max_length"],
+                }
+            )
+        print(json.dumps({"results": results}), flush=True)
 
 
 def read_config(file: Path) -> dict[str, Any]:

@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from tacos.workflows.mt_bench import forecast_mt_bench as forecast_mt_bench
     from tacos.workflows.mt_bench import mt_bench as mt_bench
     from tacos.workflows.mt_bench_result import MtBenchEvaluation as MtBenchEvaluation
+    from tacos.workflows.prove import Proof as Proof
+    from tacos.workflows.prove import prove as prove
     from tacos.workflows.quote import Quote as Quote
     from tacos.workflows.quote import quote as quote
     from tacos.workflows.refine import Refinement as Refinement
@@ -112,6 +114,7 @@ _NAMES_OF = {
     ),
     "workflows.mt_bench": ("mt_bench", "forecast_mt_bench", "count_judgments"),
     "workflows.mt_bench_result": ("MtBenchEvaluation",),
+    "workflows.prove": ("prove", "Proof"),
     "workflows.quote": ("quote", "Quote"),
     "workflows.refine": ("refine", "Refinement"),
     "workflows.report": ("write_report",),

@@ -75,7 +75,8 @@ KeepModels = Annotated[
 PlanOnly = Annotated[
     bool,
     typer.Option(
-        "--plan-only", help="declare the plan and write the rows of all arms; stop there"
+        "--plan-only",
+        help="declare the plan and write the rows of all arms; stop there",
     ),
 ]
 
@@ -174,6 +175,7 @@ def _print_trainings(results: ExperimentResults) -> None:
         "",
         ["arm", "seed", "rows", "trained tokens", "seconds", *names],
     )
+    table.columns[0].no_wrap = True
     for part in results.trainings:
         means = [format_measure(name, part.means.get(name)) for name in names]
         tokens = part.n_trained_tokens

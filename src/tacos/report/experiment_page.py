@@ -161,12 +161,11 @@ def _build_speed(results: ExperimentResults) -> Section | None:
 def describe_speed(speed: SpeedClaim) -> str:
     """The speed claim in one sentence."""
     return (
-        f"The selection ({count_words(speed.n_selected_rows, 'row')}) trains on "
-        f"{speed.token_ratio:.1f} times fewer tokens than the full pool "
-        f"({count_words(speed.n_full_rows, 'row')}): {speed.n_selected_tokens:,.0f} against "
-        f"{speed.n_full_tokens:,}. Measured on the same machine, it took "
-        f"{speed.selected_seconds:,.0f} seconds against {speed.full_seconds:,.0f}: "
-        f"{speed.time_ratio:.1f} times less."
+        f"The full pool ({count_words(speed.n_full_rows, 'row')}) trains on "
+        f"{speed.token_ratio:.1f} times as many tokens as the selection "
+        f"({count_words(speed.n_selected_rows, 'row')}): {speed.n_full_tokens:,} against "
+        f"{speed.n_selected_tokens:,.0f}. Measured here, it took {speed.time_ratio:.1f} times as "
+        f"long: {speed.full_seconds:,.0f} seconds against {speed.selected_seconds:,.0f}."
     )
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 from pydantic import ValidationError
 
 from tacos.errors import ConfigError
@@ -28,33 +27,22 @@ from tacos.methods.evaluating.experiment_plan import (
 )
 from tacos.methods.evaluating.experiment_results import (
     ExperimentResults,
-    SpeedClaim,
-    TrainedArm,
-)
-from tacos.methods.evaluating.experiment_table import (
-    AnswerScore,
-    Floats,
-    InstrumentValues,
-    Training,
-    average_strata,
-    build_instrument_values,
-    compare_experiment,
-    measure_items,
 )
 from tacos.pipeline.run_loop import Progress
-from tacos.report.experiment_page import render_experiment
-from tacos.store import files
 from tacos.trainers import environment, trained_folder
 from tacos.trainers.model_training import digest_model
 from tacos.trainers.recipe import Recipe, read_recipe
 from tacos.trainers.row_check import Device
-from tacos.trainers.trained_folder import Training as TrainingManifest
 from tacos.workflows import arguments, experiment_folder, kept_files
 from tacos.workflows.experiment_arms import (
-    ExperimentPool,
     build_pool,
     draw_arm,
     plan_arms,
+)
+from tacos.workflows.experiment_evaluation import (
+    Experiment,
+    list_instruments,
+    write_results,
 )
 from tacos.workflows.experiment_folder import DeclaredPlan, ExperimentFolder
 from tacos.workflows.experiment_inputs import (
@@ -63,10 +51,8 @@ from tacos.workflows.experiment_inputs import (
     read_preferences,
 )
 from tacos.workflows.experiment_models import (
-    Items,
     ModelMaker,
     drop_model,
-    read_scores,
     score_arm,
     train_arm,
 )
@@ -81,9 +67,6 @@ INSTRUMENTS_OF: dict[str, tuple[InstrumentName, ...]] = {
     "preference": ("preference", "preference-matched"),
 }
 """File of items -> the instruments that read it."""
-FEW_ROWS = 500
-FEWEST_SEEDS = 3
-"""With fewer rows or seeds, an experiment shows that all works, and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -102,23 +85,6 @@ class Proof:
             "notes": list(self.notes),
             **self.results.as_dict(),
         }
-
-
-@dataclass(frozen=True)
-class _Experiment:
-    """All that an experiment is made of, before its first training."""
-
-    folder: ExperimentFolder
-    pool: ExperimentPool
-    items: Items
-    plan: ExperimentPlan
-    maker: ModelMaker
-    notes: tuple[str, ...]
-
-    def count_rows(self, name: ArmName, seed: int) -> int:
-        """The rows of one training."""
-        arm = self.plan.find_arm(name)
-        return dict(zip(arm.seeds, arm.n_rows, strict=True))[seed] if arm else 0
 
 
 def prove(  # noqa: PLR0913 - the options of the command
@@ -202,7 +168,7 @@ def prove(  # noqa: PLR0913 - the options of the command
         _write_inputs(experiment)
         if not plan_only:
             _run_trainings(experiment, declared, watcher, keep_models=keep_models)
-        results = _write_results(experiment, declared)
+        results = write_results(experiment, declared)
     return Proof(folder.root, results, experiment.notes)
 
 
@@ -284,7 +250,7 @@ def _prepare(  # noqa: PLR0913 - what a plan is made of
     primary: InstrumentName,
     n_items: int | None,
     seed: int,
-) -> _Experiment:
+) -> Experiment:
     """Read items and pool, draw all arms, and plan the experiment."""
     held_out = read_held_out(given["answer-loss"])
     pairs = read_preferences(given["preference"])
@@ -301,7 +267,7 @@ def _prepare(  # noqa: PLR0913 - what a plan is made of
     planned = plan_arms(pool, arms, match, range(seeds))
     instruments = [
         experiment_items.describe_instrument(name, members)
-        for name, members in _list_instruments(items).items()
+        for name, members in list_instruments(items).items()
     ]
     try:
         plan = ExperimentPlan(
@@ -332,21 +298,10 @@ def _prepare(  # noqa: PLR0913 - what a plan is made of
             f"{pool.n_selected_removed:,} selected rows ask what a held-out file asks, and were "
             "taken out of all arms"
         )
-    return _Experiment(folder, pool, items, plan, maker, tuple(notes))
+    return Experiment(folder, pool, items, plan, maker, tuple(notes))
 
 
-def _list_instruments(items: Items) -> dict[InstrumentName, list[ExperimentItem]]:
-    """The items of every instrument that can be measured."""
-    instruments: dict[InstrumentName, list[ExperimentItem]] = {
-        name: list(members) for name, members in items.items()
-    }
-    matched = [item for item in items.get("preference", ()) if item.has_equal_lengths]
-    if matched:
-        instruments["preference-matched"] = matched
-    return instruments
-
-
-def _write_inputs(experiment: _Experiment) -> None:
+def _write_inputs(experiment: Experiment) -> None:
     """Write items, template and the rows of every training, as far as they are not there."""
     folder = experiment.folder
     for name, members in experiment.items.items():
@@ -370,7 +325,7 @@ def _write_inputs(experiment: _Experiment) -> None:
 
 
 def _run_trainings(
-    experiment: _Experiment,
+    experiment: Experiment,
     declared: DeclaredPlan,
     progress: Progress,
     *,
@@ -397,146 +352,4 @@ def _run_trainings(
         )
         if not keep_models:
             drop_model(folder, arm, seed)
-        _write_results(experiment, declared)
-
-
-# Results
-
-
-def _write_results(
-    experiment: _Experiment, declared: DeclaredPlan
-) -> ExperimentResults:
-    """The table and the report of what is there, written into the folder."""
-    results = _collect_results(experiment, declared)
-    root = experiment.folder.root
-    experiment_folder.write_json(results.as_dict(), root / experiment_folder.RESULTS)
-    files.write_text(render_experiment(results), root / experiment_folder.REPORT)
-    return results
-
-
-def _collect_results(
-    experiment: _Experiment,
-    declared: DeclaredPlan,
-) -> ExperimentResults:
-    """Read all scores, and compare the arms."""
-    plan = experiment.plan
-    instruments = _list_instruments(experiment.items)
-    values: dict[InstrumentName, dict[Training, Floats]] = {
-        name: {} for name in instruments
-    }
-    trained = []
-    manifests: dict[Training, TrainingManifest] = {}
-    missing = []
-    for arm, seed in plan.list_trainings():
-        scores = read_scores(experiment.folder, arm, seed, experiment.items)
-        if scores is None:
-            missing.append((arm, seed))
-            continue
-        for name, members in instruments.items():
-            own = _pick_scores(name, members, experiment.items, scores)
-            values[name][(arm, seed)] = measure_items(name, own)
-        place = experiment.folder.place_training(arm, seed)
-        if arm != "untrained":
-            manifests[(arm, seed)] = trained_folder.read_training(place)
-        trained.append(
-            _describe_training(experiment, arm, seed, manifests, instruments, values)
-        )
-    measured: list[InstrumentValues] = [
-        build_instrument_values(name, members, values[name])
-        for name, members in instruments.items()
-    ]
-    return ExperimentResults(
-        plan=plan,
-        declared=declared.declared,
-        trainings=trained,
-        comparisons=compare_experiment(plan, measured),
-        missing=missing,
-        speed=_measure_speed(plan, manifests),
-        environment=_describe_environment(manifests),
-        label=_choose_label(plan),
-    )
-
-
-def _pick_scores(
-    name: InstrumentName,
-    members: Sequence[ExperimentItem],
-    items: Items,
-    scores: Mapping[InstrumentName, Sequence[Sequence[AnswerScore]]],
-) -> list[Sequence[AnswerScore]]:
-    """The scores of an instrument's items, which may be some of a file's."""
-    file: InstrumentName = "answer-loss" if name == "answer-loss" else "preference"
-    by_key = {
-        item.key: own for item, own in zip(items[file], scores[file], strict=True)
-    }
-    return [by_key[item.key] for item in members]
-
-
-def _describe_training(
-    experiment: _Experiment,
-    arm: ArmName,
-    seed: int,
-    manifests: Mapping[Training, TrainingManifest],
-    instruments: Mapping[InstrumentName, Sequence[ExperimentItem]],
-    values: Mapping[InstrumentName, Mapping[Training, Floats]],
-) -> TrainedArm:
-    """One line of the table."""
-    manifest = manifests.get((arm, seed))
-    strata = {}
-    if "answer-loss" in instruments:
-        losses = values["answer-loss"][(arm, seed)]
-        strata = average_strata(instruments["answer-loss"], losses)
-    return TrainedArm(
-        arm,
-        seed,
-        n_rows=manifest.n_trained if manifest else 0,
-        n_trained_tokens=manifest.trained_tokens if manifest else None,
-        n_steps=manifest.steps if manifest else None,
-        seconds=manifest.seconds if manifest else None,
-        means={name: float(np.nanmean(values[name][(arm, seed)])) for name in instruments},
-        strata=strata,
-    )
-
-
-def _measure_speed(
-    plan: ExperimentPlan,
-    manifests: Mapping[Training, TrainingManifest],
-) -> SpeedClaim | None:
-    """The full pool against the selection; None while one of them is not trained."""
-    full = [each for (arm, _), each in manifests.items() if arm == "full"]
-    selected = [each for (arm, _), each in manifests.items() if arm == "selection"]
-    if not full or not selected:
-        return None
-    n = len(selected)
-    return SpeedClaim(
-        n_full_rows=full[0].n_trained,
-        n_selected_rows=plan.n_selected,
-        n_full_tokens=full[0].trained_tokens,
-        n_selected_tokens=sum(each.trained_tokens for each in selected) / n,
-        full_seconds=full[0].seconds,
-        selected_seconds=sum(each.seconds for each in selected) / n,
-    )
-
-
-def _describe_environment(
-    manifests: Mapping[Training, TrainingManifest],
-) -> dict[str, str]:
-    """Devices and versions; several where models were trained in several places."""
-    found: dict[str, dict[str, None]] = {}
-    for manifest in manifests.values():
-        named = {"device": manifest.device, **manifest.versions}
-        for name, value in named.items():
-            found.setdefault(name, {})[value] = None
-    return {name: ", ".join(values) for name, values in found.items()}
-
-
-def _choose_label(plan: ExperimentPlan) -> str:
-    """What must be said before any figure of an experiment that is too small."""
-    arm = plan.find_arm("selection")
-    n_seeds = len(arm.seeds) if arm else 0
-    if n_seeds >= FEWEST_SEEDS and plan.n_selected >= FEW_ROWS:
-        return ""
-    return (
-        f"This shows the mechanics, and is no evidence: {plan.n_selected:,} rows and "
-        f"{n_seeds} seeds per arm (evidence takes {FEW_ROWS} rows and {FEWEST_SEEDS} seeds at "
-        "least)."
-    )
+        write_results(experiment, declared)

@@ -26,7 +26,7 @@ def test_the_page_shows_verdict_plan_arms_and_speed() -> None:
     assert "selection is better than random by 0.021" in text
     assert "No difference larger than 0.020 could be seen." in text
     assert results.plan.hash() in text
-    assert "30.0 times fewer tokens" in text
+    assert "30.0 times as many tokens" in text
     assert "11.6 times" in text
     # An arm that was trained once has no interval.
     assert "selection against full +0.0210 n/a n/a n/a" in text
@@ -92,5 +92,5 @@ def test_the_speed_claim_names_both_sides() -> None:
     speed = make_results().speed
     assert speed is not None
     sentence = describe_speed(dataclasses.replace(speed, n_selected_tokens=60_000.0))
-    assert "3.0 times fewer tokens" in sentence
+    assert "3.0 times as many tokens" in sentence
     assert "1,500" in sentence

@@ -1,0 +1,210 @@
+"""What an experiment has found so far: reads the scores and manifests of its folder, compares the
+arms, and writes the table and the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tacos.methods.evaluating.experiment_items import ExperimentItem
+from tacos.methods.evaluating.experiment_plan import (
+    ArmName,
+    ExperimentPlan,
+    InstrumentName,
+)
+from tacos.methods.evaluating.experiment_results import (
+    ExperimentResults,
+    SpeedClaim,
+    TrainedArm,
+)
+from tacos.methods.evaluating.experiment_table import (
+    AnswerScore,
+    Floats,
+    InstrumentValues,
+    Training,
+    average_strata,
+    build_instrument_values,
+    compare_experiment,
+    measure_items,
+)
+from tacos.report.experiment_page import render_experiment
+from tacos.store import files
+from tacos.trainers import trained_folder
+from tacos.trainers.trained_folder import Training as TrainingManifest
+from tacos.workflows import experiment_folder
+from tacos.workflows.experiment_arms import ExperimentPool
+from tacos.workflows.experiment_folder import DeclaredPlan, ExperimentFolder
+from tacos.workflows.experiment_models import Items, ModelMaker, read_scores
+
+FEW_ROWS = 500
+FEWEST_SEEDS = 3
+"""With fewer rows or seeds, an experiment shows that all works, and nothing else."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """All that an experiment is made of, before its first training."""
+
+    folder: ExperimentFolder
+    pool: ExperimentPool
+    items: Items
+    plan: ExperimentPlan
+    maker: ModelMaker
+    notes: tuple[str, ...]
+
+    def count_rows(self, name: ArmName, seed: int) -> int:
+        """The rows of one training."""
+        arm = self.plan.find_arm(name)
+        return dict(zip(arm.seeds, arm.n_rows, strict=True))[seed] if arm else 0
+
+
+def write_results(experiment: Experiment, declared: DeclaredPlan) -> ExperimentResults:
+    """The table and the report of what is there, written into the folder."""
+    results = _collect_results(experiment, declared)
+    root = experiment.folder.root
+    experiment_folder.write_json(results.as_dict(), root / experiment_folder.RESULTS)
+    files.write_text(render_experiment(results), root / experiment_folder.REPORT)
+    return results
+
+
+def _collect_results(
+    experiment: Experiment,
+    declared: DeclaredPlan,
+) -> ExperimentResults:
+    """Read all scores, and compare the arms."""
+    plan = experiment.plan
+    instruments = list_instruments(experiment.items)
+    values: dict[InstrumentName, dict[Training, Floats]] = {
+        name: {} for name in instruments
+    }
+    trained = []
+    manifests: dict[Training, TrainingManifest] = {}
+    missing = []
+    for arm, seed in plan.list_trainings():
+        scores = read_scores(experiment.folder, arm, seed, experiment.items)
+        if scores is None:
+            missing.append((arm, seed))
+            continue
+        for name, members in instruments.items():
+            own = _pick_scores(name, members, experiment.items, scores)
+            values[name][(arm, seed)] = measure_items(name, own)
+        place = experiment.folder.place_training(arm, seed)
+        if arm != "untrained":
+            manifests[(arm, seed)] = trained_folder.read_training(place)
+        trained.append(
+            _describe_training(experiment, arm, seed, manifests, instruments, values)
+        )
+    measured: list[InstrumentValues] = [
+        build_instrument_values(name, members, values[name])
+        for name, members in instruments.items()
+    ]
+    return ExperimentResults(
+        plan=plan,
+        declared=declared.declared,
+        trainings=trained,
+        comparisons=compare_experiment(plan, measured),
+        missing=missing,
+        speed=_measure_speed(manifests),
+        environment=_describe_environment(manifests),
+        label=_choose_label(plan),
+    )
+
+
+def _pick_scores(
+    name: InstrumentName,
+    members: Sequence[ExperimentItem],
+    items: Items,
+    scores: Mapping[InstrumentName, Sequence[Sequence[AnswerScore]]],
+) -> list[Sequence[AnswerScore]]:
+    """The scores of an instrument's items, which may be some of a file's."""
+    file: InstrumentName = "answer-loss" if name == "answer-loss" else "preference"
+    by_key = {
+        item.key: own for item, own in zip(items[file], scores[file], strict=True)
+    }
+    return [by_key[item.key] for item in members]
+
+
+def _describe_training(
+    experiment: Experiment,
+    arm: ArmName,
+    seed: int,
+    manifests: Mapping[Training, TrainingManifest],
+    instruments: Mapping[InstrumentName, Sequence[ExperimentItem]],
+    values: Mapping[InstrumentName, Mapping[Training, Floats]],
+) -> TrainedArm:
+    """One line of the table."""
+    manifest = manifests.get((arm, seed))
+    strata = {}
+    if "answer-loss" in instruments:
+        losses = values["answer-loss"][(arm, seed)]
+        strata = average_strata(instruments["answer-loss"], losses)
+    return TrainedArm(
+        arm,
+        seed,
+        n_rows=manifest.n_trained if manifest else 0,
+        n_trained_tokens=manifest.trained_tokens if manifest else None,
+        n_steps=manifest.steps if manifest else None,
+        seconds=manifest.seconds if manifest else None,
+        means={
+            name: float(np.nanmean(values[name][(arm, seed)])) for name in instruments
+        },
+        strata=strata,
+    )
+
+
+def _measure_speed(
+    manifests: Mapping[Training, TrainingManifest],
+) -> SpeedClaim | None:
+    """The full pool against the selection; None while one of them is not trained."""
+    full = [each for (arm, _), each in manifests.items() if arm == "full"]
+    selected = [each for (arm, _), each in manifests.items() if arm == "selection"]
+    if not full or not selected:
+        return None
+    n = len(selected)
+    return SpeedClaim(
+        n_full_rows=full[0].n_trained,
+        n_selected_rows=selected[0].n_trained,
+        n_full_tokens=full[0].trained_tokens,
+        n_selected_tokens=sum(each.trained_tokens for each in selected) / n,
+        full_seconds=full[0].seconds,
+        selected_seconds=sum(each.seconds for each in selected) / n,
+    )
+
+
+def _describe_environment(
+    manifests: Mapping[Training, TrainingManifest],
+) -> dict[str, str]:
+    """Devices and versions; several where models were trained in several places."""
+    found: dict[str, dict[str, None]] = {}
+    for manifest in manifests.values():
+        named = {"device": manifest.device, **manifest.versions}
+        for name, value in named.items():
+            found.setdefault(name, {})[value] = None
+    return {name: ", ".join(values) for name, values in found.items()}
+
+
+def _choose_label(plan: ExperimentPlan) -> str:
+    """What must be said before any figure of an experiment that is too small."""
+    arm = plan.find_arm("selection")
+    n_seeds = len(arm.seeds) if arm else 0
+    if n_seeds >= FEWEST_SEEDS and plan.n_selected >= FEW_ROWS:
+        return ""
+    return (
+        f"This shows the mechanics, and is no evidence: {plan.n_selected:,} rows and "
+        f"{n_seeds} seeds per arm (evidence takes {FEW_ROWS} rows and {FEWEST_SEEDS} seeds at "
+        "least)."
+    )
+
+
+def list_instruments(items: Items) -> dict[InstrumentName, list[ExperimentItem]]:
+    """The items of every instrument that can be measured."""
+    instruments: dict[InstrumentName, list[ExperimentItem]] = {
+        name: list(members) for name, members in items.items()
+    }
+    matched = [item for item in items.get("preference", ()) if item.has_equal_lengths]
+    if matched:
+        instruments["preference-matched"] = matched
+    return instruments
