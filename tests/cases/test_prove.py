@@ -305,6 +305,17 @@ def test_a_folder_of_others_is_refused(selected: Path, place: Path) -> None:
         prove(selected)
 
 
+def test_what_a_kill_leaves_of_a_file_is_no_file_of_others(
+    selected: Path, place: Path
+) -> None:
+    prove(selected, plan_only=True)
+    Path("out/.results.json.4711.tmp").write_text("half")
+    assert prove(selected, plan_only=True).results.missing
+    Path("out/.thesis.tex.4711.tmp").write_text("mine")
+    with pytest.raises(OutputError, match=r"thesis\.tex"):
+        prove(selected)
+
+
 def test_a_run_without_a_rest_has_nothing_to_compare(
     tmp_path: Path, place: Path
 ) -> None:

@@ -136,6 +136,16 @@ def digest_files(paths: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
+def is_remnant(name: str, target: str) -> bool:
+    """Whether a file is what a killed process left of writing a target.
+
+    >>> is_remnant(".plan.json.4711.tmp", "plan.json"), is_remnant("plan.tmp", "plan.json")
+    (True, False)
+    """
+    middle = name.removeprefix(f".{target}.").removesuffix(".tmp")
+    return middle.isdecimal() and name == f".{target}.{middle}.tmp"
+
+
 def _is_special_file(target: Path) -> bool:
     """Whether the target is a pipe or a device, which cannot be replaced."""
     return target.exists() and not target.is_file() and not target.is_dir()

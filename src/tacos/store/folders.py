@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tacos.errors import OutputError
+from tacos.store import files
 from tacos.store.files import check_parent, explain_os_errors
 
 
@@ -24,7 +25,7 @@ def check_folder(target: Path, own: Collection[str]) -> None:
         raise OutputError(f"{target} is a file: name a folder")
     if target.is_dir():
         foreign_files = sorted(
-            path.name for path in target.iterdir() if path.name not in own
+            path.name for path in target.iterdir() if not _is_own(path.name, own)
         )
         if foreign_files:
             raise OutputError(
@@ -54,6 +55,11 @@ def replace_folder(target: Path, own: Collection[str]) -> Iterator[Path]:
             _swap_folders(fresh, place, old)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _is_own(name: str, own: Collection[str]) -> bool:
+    """Whether a file is one of `own`, or what a killed process left of writing it."""
+    return name in own or any(files.is_remnant(name, each) for each in own)
 
 
 def _swap_folders(
