@@ -56,7 +56,7 @@ from tacos.workflows.experiment_models import (
     score_arm,
     train_arm,
 )
-from tacos.workflows.selection import GivenRun, Selection, find_run_directory, load
+from tacos.workflows.selection import GivenRun, Selection, load
 from tacos.workflows.silent_progress import choose_progress
 
 OPTIONAL_ARMS: tuple[ArmName, ...] = ("length-matched", "full", "untrained")
@@ -139,6 +139,7 @@ def prove(  # noqa: PLR0913 - the options of the command
         TrainingError: The trainer has stopped; the same call goes on.
     """
     folder = ExperimentFolder(arguments.to_path("output", output))
+    done = load(run)
     watcher = choose_progress(progress)
     given = {
         "answer-loss": arguments.list_items(held_out),
@@ -151,7 +152,7 @@ def prove(  # noqa: PLR0913 - the options of the command
     read = [part for parts in given.values() for part in parts]
     kept_files.check_folder_kept(
         folder.root,
-        [find_run_directory(run), *kept_files.list_data_files(read)],
+        [done.run, *kept_files.list_data_files(read)],
     )
     maker = _choose_maker(read_recipe(recipe, values), model, device, trainer_python)
     if "untrained" in arms and not Path(maker.base_model).is_dir():
@@ -159,7 +160,6 @@ def prove(  # noqa: PLR0913 - the options of the command
             f"the untrained base must be a folder, and {maker.base_model} is none: download it, or "
             "go without that arm (--without untrained)"
         )
-    done = load(run)
     with experiment_folder.lock_experiment(folder):
         experiment = _prepare(
             folder, done, given, maker, arms, seeds, match, primary, n_items, seed
