@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from tacos.counts import count_words
-from tacos.methods.evaluating.experiment_plan import ARMS, InstrumentName
+from tacos.methods.evaluating.experiment_plan import (
+    ARMS,
+    UNSEEDED_ARMS,
+    InstrumentName,
+)
 from tacos.methods.evaluating.experiment_results import (
     ArmComparison,
     ExperimentResults,
@@ -46,7 +50,8 @@ COLORS = {
 
 def draw_comparisons(results: ExperimentResults) -> Figure:
     """What the selection gains on each other arm, a panel per instrument, with intervals."""
-    shown = results.comparisons
+    # The full pool and the untrained base are far off: the others would be one dot beside them.
+    shown = [part for part in results.comparisons if part.other not in UNSEEDED_ARMS]
     names = [instrument.name for instrument in results.plan.instruments]
     measured = [
         name for name in names if any(part.instrument == name for part in shown)
@@ -70,7 +75,7 @@ def draw_comparisons(results: ExperimentResults) -> Figure:
         "seeds",
         "items",
     )
-    rows = [_list_comparison_cells(part) for part in shown]
+    rows = [_list_comparison_cells(part) for part in results.comparisons]
     n_items = sum(instrument.n_items for instrument in results.plan.instruments)
     return build_figure(
         "differences",
@@ -81,7 +86,8 @@ def draw_comparisons(results: ExperimentResults) -> Figure:
             "Right of the line, the selection is better. Bars are 95% intervals over seeds and "
             "items; one that crosses the line shows no difference, and a dot without one was "
             "trained once. Filled: primary comparisons, "
-            "declared before training; hollow: all others, which decide nothing."
+            "declared before training; hollow: all others, which decide nothing. The full pool and "
+            "the untrained base are in the table."
         ),
         basis=(
             f"{count_words(len(results.trainings), 'model')} and "
