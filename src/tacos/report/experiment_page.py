@@ -87,11 +87,12 @@ def list_cautions(results: ExperimentResults) -> list[str]:
 
 def _build_verdict(results: ExperimentResults) -> Section:
     """The answer, and the figure that it is read from."""
+    is_drawn = any(part.other not in UNSEEDED_ARMS for part in results.comparisons)
     values = {
         "label": results.label,
         "verdict": results.verdict,
         "missing": [f"{arm}, seed {seed}" for arm, seed in results.missing],
-        "figure": draw_comparisons(results) if results.comparisons else None,
+        "figure": draw_comparisons(results) if is_drawn else None,
         "cautions": list_cautions(results),
     }
     return Section("experiment-verdict", "The verdict", values)

@@ -65,6 +65,12 @@ def test_an_experiment_without_a_training_shows_its_plan() -> None:
     assert results.plan.hash() in render_experiment(results)
 
 
+def test_comparisons_with_arms_of_other_sizes_alone_make_no_figure() -> None:
+    alone = make_comparison(other="full", low=None, high=None, p=None, smallest=None)
+    page = render_experiment(make_results(comparisons=[alone], missing=[("random", 1)]))
+    assert 'id="differences"' not in page
+
+
 def test_few_seeds_and_a_missing_judge_are_said() -> None:
     cautions = " ".join(list_cautions(make_results()))
     assert "2 seeds per arm" in cautions

@@ -84,8 +84,7 @@ def draw_comparisons(results: ExperimentResults) -> Figure:
         DataTable(head, rows, frozenset(range(2, len(head))), "All comparisons"),
         caption=(
             "Right of the line, the selection is better. Bars are 95% intervals over seeds and "
-            "items; one that crosses the line shows no difference, and a dot without one was "
-            "trained once. Filled: primary comparisons, "
+            "items; one that crosses the line shows no difference. Filled: primary comparisons, "
             "declared before training; hollow: all others, which decide nothing. The full pool and "
             "the untrained base are in the table."
         ),
