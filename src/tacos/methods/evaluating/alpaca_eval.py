@@ -156,15 +156,16 @@ def compare_annotations(
 ) -> MeanEstimate:
     """The difference of two models' raw win rates, by the instructions that both have.
 
-    Raises ValueError if they have none in common.
+    A missing preference is no 0: its instruction is left out. Raises ValueError if they have none
+    in common.
     """
-    own = {each.instruction: each.preference for each in annotations}
-    theirs = {each.instruction: each.preference for each in others}
+    own = _index_preferences(annotations)
+    theirs = _index_preferences(others)
     common = sorted(own.keys() & theirs.keys())
     numbers = {name: number for number, name in enumerate(common)}
     return estimate_difference(
-        {name: float(own[name] or 0) for name in common},
-        {name: float(theirs[name] or 0) for name in common},
+        {name: own[name] for name in common},
+        {name: theirs[name] for name in common},
         numbers,
     )
 
@@ -177,6 +178,15 @@ def guess_detectable_difference(n_instructions: int) -> float:
     """
     error = PAIRED_DEVIATION / float(np.sqrt(n_instructions))
     return (CONFIDENCE_Z + POWER_Z) * error
+
+
+def _index_preferences(annotations: Sequence[Annotation]) -> dict[str, float]:
+    """The preference of each instruction that has one."""
+    return {
+        each.instruction: each.preference
+        for each in annotations
+        if each.preference is not None
+    }
 
 
 def _explain_refusal(raw: MeanEstimate, eases: Eases | None) -> str:
