@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tacos.counts import count_words
 from tacos.methods.evaluating.annotations import Annotation
 from tacos.methods.evaluating.clustered_means import (
     CONFIDENCE_Z,
@@ -124,7 +125,7 @@ def score_annotations(
     ordered = sorted(annotations, key=lambda each: each.instruction)
     missing = [each for each in ordered if each.preference is None]
     if missing:
-        raise ValueError(f"{len(missing)} preferences are missing")
+        raise ValueError(f"missing: {count_words(len(missing), 'preference')}")
     preferences = np.array([each.preference for each in ordered], dtype=np.float64)
     own_lengths = np.array([each.length for each in ordered])
     baseline_lengths = np.array([each.baseline_length for each in ordered])

@@ -29,7 +29,7 @@ def test_nothing_in_common_is_no_difference() -> None:
 
 
 def test_a_missing_preference_is_not_scored() -> None:
-    with pytest.raises(ValueError, match="1 preferences are missing"):
+    with pytest.raises(ValueError, match="missing: 1 preference"):
         score_annotations(annotate({"a": 1.0, "b": None}), None, seed=0)
 
 
