@@ -25,32 +25,35 @@ from tacos.workflows import alpaca_eval as workflow
 from tacos.workflows.alpaca_eval_result import AlpacaEvaluation, ModelPreferences
 
 Outputs = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Argument(
         help="files of outputs, one per model: what `tacos answer` wrote, or AlpacaEval's form",
         show_default=False,
     ),
 ]
 Baseline = Annotated[
-    Path | None,
-    typer.Option(help="the baseline's outputs; their instructions are the set"),
+    str | None,
+    typer.Option(
+        help="the baseline's outputs; their instructions are the set; a file, an address or a name "
+        "of the hub, with #sha256=... behind it to be sure of its content"
+    ),
 ]
 Annotations = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
         help="count the preferences of this file instead of asking a judge: AlpacaEval's "
         "annotations.json, or what -o wrote; repeatable"
     ),
 ]
 Difficulty = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
         help="annotations of many models against this baseline, which tell how hard each "
         "instruction is; repeatable"
     ),
 ]
 Leaderboard = Annotated[
-    Path | None, typer.Option(help="show rows of AlpacaEval's leaderboard (CSV) beside")
+    str | None, typer.Option(help="show rows of AlpacaEval's leaderboard (CSV) beside")
 ]
 AllowMissing = Annotated[
     bool,
@@ -176,6 +179,7 @@ def _print_evaluation(evaluation: AlpacaEvaluation, *, as_json: bool) -> None:
         _print_differences(evaluation, names)
     for line in _list_remarks(evaluation, scored):
         console.print_text(line)
+    evaluation_lines.print_hashes(evaluation.files)
 
 
 def _print_rates(

@@ -7,7 +7,14 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from tacos.cli.shared import consent, console, option_settings, options, progress
+from tacos.cli.shared import (
+    consent,
+    console,
+    evaluation_lines,
+    option_settings,
+    options,
+    progress,
+)
 from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.config import Settings
 from tacos.trainers.trained_model import Dtype
@@ -23,9 +30,11 @@ AskedModel = Annotated[
     ),
 ]
 Questions = Annotated[
-    list[Path],
+    list[str],
     typer.Argument(
-        help="files of questions: MT-Bench's, the five test sets, AlpacaEval's, Alpaca-like rows"
+        help="files of questions: MT-Bench's, the five test sets, AlpacaEval's, Alpaca-like rows; "
+        "here, at an address or on the hub, with #sha256=... behind the name to be sure of the "
+        "content"
     ),
 ]
 Output = Annotated[
@@ -182,6 +191,7 @@ def _print_answers(answers: ModelAnswers) -> None:
     _print_some(
         "not answered", [f"{name}: {why}" for name, why in answers.missing.items()]
     )
+    evaluation_lines.print_hashes(answers.files)
 
 
 def _print_some(label: str, lines: list[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tacos.addresses import is_elsewhere
 from tacos.cli.shared import (
     consent,
     console,
@@ -20,6 +21,7 @@ from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.config import Settings
 from tacos.counts import count_words
 from tacos.errors import ConfigError
+from tacos.formats.pinned_files import split_hash
 from tacos.llm.ledger.location import list_ledger_files
 from tacos.methods.evaluating.clustered_means import MeanEstimate
 from tacos.methods.evaluating.duel_summary import DuelFigures, DuelSummary
@@ -31,7 +33,7 @@ from tacos.workflows.duel import Duels
 from tacos.workflows.duel_judging import STAGE
 
 Files = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Argument(
         help="two files of answers, as tacos answer writes them",
         metavar="A B",
@@ -39,7 +41,7 @@ Files = Annotated[
     ),
 ]
 Judgments = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
         "--judgments",
         help="count duels that were judged before, in place of A and B: a file of tacos duel -o, "
@@ -126,8 +128,10 @@ def duel(  # noqa: PLR0913 - the options of the command
     chosen = option_settings.build_settings(
         "robust", settings, sets, EndpointOptions(llm, judge, budget)
     )
-    read = [first, second, *option_settings.list_files_read(settings, sets)]
-    kept_files.check_files_kept([output, figure], [*read, *list_ledger_files(ledger)])
+    here = [split_hash(file)[0] for file in (first, second) if not is_elsewhere(file)]
+    setting_files = option_settings.list_files_read(settings, sets)
+    read: list[str | Path] = [*here, *setting_files, *list_ledger_files(ledger)]
+    kept_files.check_files_kept([output, figure], read)
     model = resolve_evaluation_judge(chosen, chosen.duel.model)
     if dry_run:
         forecast = workflow.forecast_duel(first, second, chosen, ledger=ledger)
@@ -158,7 +162,7 @@ def duel(  # noqa: PLR0913 - the options of the command
     _show_duels(duels, figure, as_json=as_json, is_known=bool(selected_by))
 
 
-def _check_files(files: list[Path] | None) -> tuple[Path, Path]:
+def _check_files(files: list[str] | None) -> tuple[str, str]:
     """Both files. Raises `ConfigError` unless there are two."""
     if files is None or len(files) != 2:
         raise ConfigError(

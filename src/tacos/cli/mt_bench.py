@@ -28,15 +28,18 @@ from tacos.workflows.mt_bench_result import (
 )
 
 Answers = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Argument(
         help="files of answers, one per model, that `tacos answer` or FastChat wrote",
         show_default=False,
     ),
 ]
 Questions = Annotated[
-    Path | None,
-    typer.Option(help="the questions: FastChat's mt_bench/question.jsonl, or your own"),
+    str | None,
+    typer.Option(
+        help="the questions: FastChat's mt_bench/question.jsonl, or your own; a file, an address "
+        "or a name of the hub, with #sha256=... behind it to be sure of its content"
+    ),
 ]
 References = Annotated[
     str | None,
@@ -47,7 +50,7 @@ References = Annotated[
     ),
 ]
 Judgments = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
         help="count the grades of this file instead of asking a judge: FastChat's "
         "..._single.jsonl, or what -o wrote; repeatable"
@@ -175,6 +178,7 @@ def _print_evaluation(evaluation: MtBenchEvaluation, *, as_json: bool) -> None:
         evaluation_lines.print_differences(rows, "{:+.2f}", "{:.2f}")
     for line in _list_remarks(evaluation, complete):
         console.print_text(line)
+    evaluation_lines.print_hashes(evaluation.files)
 
 
 def _print_scores(

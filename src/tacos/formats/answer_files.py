@@ -4,7 +4,8 @@ One JSON object a line, in the order of the questions:
 
     {"question_id": "81", "category": "writing", "set": "mt_bench", "turns": ["Compose ...", ...],
      "answers": ["Aloha ...", ...], "finish_reasons": ["stop", "length"], "n_tokens": [212, 1024],
-     "model": "train-1k", "template_hash": "9c1f...", "generation": {"temperature": 0.7, ...}}
+     "model": "train-1k", "template_hash": "9c1f...", "generation": {"temperature": 0.7, ...},
+     "set_hash": "e3b0..."}
 
 `answers`, `finish_reasons` and `n_tokens` have an entry per turn. An empty answer is an answer, and
 a finish reason of `length` says that it was cut: both are counted where they are used, never left
@@ -37,10 +38,13 @@ FIELDS = (
     "model",
     "template_hash",
     "generation",
+    "set_hash",
 )
 """Of a line, in order."""
-OPTIONAL = ("category", "set", "template_hash")
+OPTIONAL = ("category", "set", "template_hash", "set_hash")
 """Fields that may be null."""
+ADDED_LATER = ("set_hash",)
+"""Fields that files of older versions lack."""
 
 
 def read_answers(path: Path) -> list[AnsweredQuestion]:
@@ -79,7 +83,8 @@ def _build_row(answer: AnsweredQuestion) -> dict[str, Any]:
 
 def _parse_answer(row: Mapping[str, Any]) -> AnsweredQuestion:
     """The answered question of a line. Raises `UnusableQuestion`."""
-    missing = [name for name in FIELDS if name not in row]
+    needed = [name for name in FIELDS if name not in ADDED_LATER]
+    missing = [name for name in needed if name not in row]
     if missing:
         raise UnusableQuestion(f"it lacks {', '.join(missing)}")
     turns = _read_list(row, "turns", str)
@@ -94,6 +99,7 @@ def _parse_answer(row: Mapping[str, Any]) -> AnsweredQuestion:
         set=_read_text(row, "set"),
         template_hash=_read_text(row, "template_hash"),
         generation=_read_object(row, "generation"),
+        set_hash=_read_text(row, "set_hash"),
     )
     for name in ("answers", "finish_reasons", "n_tokens"):
         n_entries = len(row[name])
@@ -106,7 +112,7 @@ def _parse_answer(row: Mapping[str, Any]) -> AnsweredQuestion:
 
 def _read_text(row: Mapping[str, Any], name: str) -> str | None:
     """A text; None where the field may be null."""
-    value = row[name]
+    value = row.get(name)
     if value is None and name in OPTIONAL:
         return None
     if not isinstance(value, str) or not value:

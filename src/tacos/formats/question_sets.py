@@ -8,10 +8,12 @@ question makes the file unusable, because a score over fewer questions would not
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tacos.errors import InputError
 from tacos.formats import reading
+from tacos.formats.pinned_files import digest_file
 from tacos.methods.evaluating.questions import (
     Question,
     UnusableQuestion,
@@ -58,10 +60,12 @@ def name_set(path: Path) -> str:
 def _read_set(path: Path) -> list[Question]:
     """The questions of one file."""
     name = name_set(path)
+    digest = digest_file(path)
     questions = []
     for number, row in reading.read_every_row(path):
         try:
-            questions.append(parse_question(row, name, number))
+            question = parse_question(row, name, number)
+            questions.append(replace(question, set_hash=digest))
         except UnusableQuestion as error:
             raise InputError(
                 f"{path}: row {number} (from 0) is no question: {error}"

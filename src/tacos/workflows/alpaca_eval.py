@@ -18,6 +18,7 @@ from tacos.engines.local import LocalEngine
 from tacos.errors import InputError
 from tacos.formats import writing
 from tacos.formats.alpaca_eval_files import read_annotations
+from tacos.formats.pinned_files import PinnedFile
 from tacos.llm.ledger.location import LedgerLocation, list_ledger_files
 from tacos.methods.evaluating.annotations import Annotation
 from tacos.methods.evaluating.preferences import ORDERS, Row, format_pair
@@ -45,6 +46,7 @@ from tacos.workflows.alpaca_eval_result import (
     build_evaluation,
 )
 from tacos.workflows.evaluation_forecast import QuestionForecast, forecast_questions
+from tacos.workflows.files_read import list_paths
 from tacos.workflows.given_settings import (
     GivenSettings,
     list_setting_files,
@@ -71,7 +73,8 @@ def alpaca_eval(  # noqa: PLR0913 - the options of the command
 
     Args:
         outputs: A file of outputs, or several: AlpacaEval's, or what `tacos answer` wrote, a file
-            per model.
+            per model. Every file may lie elsewhere, and be named with its hash
+            (`tacos.formats.pinned_files`).
         settings: All settings, or nested ones over the defaults; `llm.model` is the judge.
         baseline: The file of the baseline's outputs; its instructions are the set.
         difficulty: A file, or several, of annotations of many models against this baseline, from
@@ -97,11 +100,13 @@ def alpaca_eval(  # noqa: PLR0913 - the options of the command
     chosen = resolve_settings(settings)
     given = _read_input(outputs, baseline, allow_missing=allow_missing)
     lengths = {key: len(each.answers[0]) for key, each in given.baseline.items()}
-    known = read_difficulty(difficulty, lengths)
-    published = read_optional_leaderboard(leaderboard)
+    beside = _open_files(difficulty, leaderboard)
+    known = read_difficulty(beside["difficulty"], lengths)
+    published = read_optional_leaderboard(beside["leaderboard"])
+    files = {**given.files, **beside}
     if target is not None:
-        files = _list_files(outputs, baseline, difficulty, leaderboard)
-        read = [*files, *list_setting_files(settings), *list_ledger_files(location)]
+        paths = list_paths(files)
+        read = [*paths, *list_setting_files(settings), *list_ledger_files(location)]
         writing.check_rows_writable(target)
         kept_files.check_files_kept([target], read)
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
@@ -127,6 +132,7 @@ def alpaca_eval(  # noqa: PLR0913 - the options of the command
         published,
         judge=resolve_evaluation_judge(chosen, chosen.alpaca_eval.model),
         spending=spending,
+        files=files,
     )
 
 
@@ -172,10 +178,11 @@ def count_annotations(
     Raises:
         InputError: A file cannot be read, or has an instruction twice for a model.
     """
-    files = arguments.to_paths("annotations", annotations)
+    files = arguments.to_files("annotations", annotations)
+    beside = _open_files(difficulty, leaderboard)
     by_model: dict[str, list[Annotation]] = {}
     for file in files:
-        for annotation in read_annotations(file):
+        for annotation in read_annotations(file.path):
             by_model.setdefault(annotation.model, []).append(annotation)
     lengths: dict[str, int] = {}
     baselines: Counter[str] = Counter()
@@ -187,7 +194,7 @@ def count_annotations(
         raise InputError(
             f"the annotations are against different baselines ({named}): count them one by one"
         )
-    known = read_difficulty(difficulty, lengths)
+    known = read_difficulty(beside["difficulty"], lengths)
     models = [
         _collect_annotated(label, given, sorted(lengths))
         for label, given in by_model.items()
@@ -196,7 +203,8 @@ def count_annotations(
         models,
         ComparedSet(next(iter(baselines)), len(lengths), allow_missing, seed),
         known,
-        read_optional_leaderboard(leaderboard),
+        read_optional_leaderboard(beside["leaderboard"]),
+        files={"annotations": files, **beside},
     )
 
 
@@ -204,26 +212,24 @@ def _read_input(
     outputs: Any, baseline: str | Path, *, allow_missing: bool
 ) -> PreferenceInput:
     """What is compared, from the arguments."""
-    files = arguments.to_paths("outputs", outputs)
+    files = arguments.to_files("outputs", outputs)
     if not files:
         raise InputError(
             "no outputs given: name the files that `tacos answer` wrote, or annotations that "
             "exist already (--annotations)"
         )
     return read_preference_input(
-        files, arguments.to_path("baseline", baseline), allow_missing=allow_missing
+        files, arguments.to_file("baseline", baseline), allow_missing=allow_missing
     )
 
 
-def _list_files(*given: Any) -> list[Path]:
-    """The files that are read, which no output may replace."""
-    named = [
-        item
-        for each in given
-        if each is not None
-        for item in arguments.list_items(each)
-    ]
-    return [Path(path) for path in named]
+def _open_files(difficulty: Any, leaderboard: Any) -> dict[str, list[PinnedFile]]:
+    """The files beside the outputs, none for None."""
+    given = {"difficulty": difficulty, "leaderboard": leaderboard}
+    return {
+        name: [] if value is None else arguments.to_files(name, value)
+        for name, value in given.items()
+    }
 
 
 def _run_comparison(

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -17,6 +15,7 @@ from tacos.formats.alpaca_eval_files import (
     read_leaderboard,
     read_outputs,
 )
+from tacos.formats.pinned_files import PinnedFile
 from tacos.methods.evaluating.alpaca_eval import (
     N_INSTRUCTIONS,
     Eases,
@@ -25,8 +24,8 @@ from tacos.methods.evaluating.alpaca_eval import (
 from tacos.methods.evaluating.annotations import Annotation
 from tacos.methods.evaluating.preferences import COMPARED_OUTPUTS
 from tacos.methods.evaluating.questions import AnsweredQuestion
-from tacos.workflows import arguments
 from tacos.workflows.evaluated_models import EvaluatedModel, describe_answers
+from tacos.workflows.files_read import FilesRead
 
 Outputs = dict[str, AnsweredQuestion]
 LARGEST_MISMATCH = 0.05
@@ -53,23 +52,24 @@ class PreferenceInput:
     models: list[EvaluatedModel]
     compared: pl.DataFrame
     """By `COMPARED_OUTPUTS`."""
+    files: FilesRead
 
 
 def read_preference_input(
-    files: Sequence[Path], baseline_file: Path, *, allow_missing: bool
+    files: Sequence[PinnedFile], baseline_file: PinnedFile, *, allow_missing: bool
 ) -> PreferenceInput:
     """Read and check outputs.
 
     Raises:
         InputError: A file cannot be read, or an instruction has no output and that is not allowed.
     """
-    baseline = read_outputs(baseline_file)
+    baseline = read_outputs(baseline_file.path)
     if len(baseline) != N_INSTRUCTIONS and not allow_missing:
         raise InputError(
             f"{baseline_file} has {len(baseline):,} outputs, and AlpacaEval has "
             f"{N_INSTRUCTIONS:,} instructions: pass --allow-missing for a rate of these"
         )
-    read = [(file, read_outputs(file)) for file in files]
+    read = [(file, read_outputs(file.path)) for file in files]
     for file, outputs in read:
         _check_outputs(file, outputs, baseline, allow_missing=allow_missing)
     labels = _label_models(read)
@@ -97,22 +97,24 @@ def read_preference_input(
             for label, outputs in by_label.items()
         ],
         compared=pl.DataFrame(rows, schema=COMPARED_OUTPUTS, orient="row"),
+        files={"outputs": list(files), "baseline": [baseline_file]},
     )
 
 
-def read_difficulty(given: Any, baseline_lengths: dict[str, int]) -> Difficulty:
-    """The difficulty of instructions by the annotations of a file, or several; nothing for None.
+def read_difficulty(
+    files: Sequence[PinnedFile], baseline_lengths: dict[str, int]
+) -> Difficulty:
+    """The difficulty of instructions by the annotations of some files; unknown without any.
 
     Raises:
         InputError: They are of too few models, or against another baseline than the one whose
             outputs have these lengths, by instruction.
     """
-    if given is None:
+    if not files:
         return Difficulty(None, "")
-    files = arguments.to_paths("difficulty", given)
     annotations: list[Annotation] = []
     for file in files:
-        annotations += read_annotations(file)
+        annotations += read_annotations(file.path)
     named = ", ".join(str(file) for file in files)
     _check_baseline(annotations, baseline_lengths, named)
     try:
@@ -123,15 +125,13 @@ def read_difficulty(given: Any, baseline_lengths: dict[str, int]) -> Difficulty:
     return Difficulty(eases, f"the annotations of {n_models} models in {named}")
 
 
-def read_optional_leaderboard(given: Any) -> list[LeaderboardRow]:
-    """The rows of a leaderboard; none for None."""
-    if given is None:
-        return []
-    return read_leaderboard(arguments.to_path("leaderboard", given))
+def read_optional_leaderboard(files: Sequence[PinnedFile]) -> list[LeaderboardRow]:
+    """The rows of a leaderboard; none without one."""
+    return [row for file in files for row in read_leaderboard(file.path)]
 
 
 def _check_outputs(
-    file: Path, outputs: Outputs, baseline: Outputs, *, allow_missing: bool
+    file: PinnedFile, outputs: Outputs, baseline: Outputs, *, allow_missing: bool
 ) -> None:
     """Raise `InputError` where instructions have no output, unless some are allowed to."""
     missing = [key for key in baseline if key not in outputs]
@@ -168,7 +168,7 @@ def _check_baseline(
         )
 
 
-def _label_models(files: Sequence[tuple[Path, Outputs]]) -> list[str]:
+def _label_models(files: Sequence[tuple[PinnedFile, Outputs]]) -> list[str]:
     """A name for the model of each file: its own, or the file's where two have the same."""
     names = [next(iter(outputs.values())).model for _, outputs in files]
     uses = Counter(names)

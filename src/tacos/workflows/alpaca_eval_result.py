@@ -25,6 +25,7 @@ from tacos.methods.evaluating.clustered_means import MeanEstimate
 from tacos.methods.evaluating.length_control import RateDraws
 from tacos.workflows.alpaca_eval_inputs import Difficulty
 from tacos.workflows.evaluated_models import EvaluatedModel, list_warnings
+from tacos.workflows.files_read import FilesRead, serialise_files
 
 N_SHOWN = 5
 MOST_COMPARED = 10
@@ -133,6 +134,7 @@ class AlpacaEvaluation:
     spending: Mapping[str, Any] = field(default_factory=dict)
     is_judged_here: bool = False
     """Whether a judge was asked, so that asking it again may complete what is missing."""
+    files: FilesRead = field(default_factory=dict)
 
     @property
     def detectable(self) -> float:
@@ -168,6 +170,7 @@ class AlpacaEvaluation:
             "difficulty": self.difficulty,
             "warnings": list(self.warnings),
             "spending": dict(self.spending),
+            "files": serialise_files(self.files),
         }
 
 
@@ -191,6 +194,7 @@ def build_evaluation(
     *,
     judge: str = "",
     spending: Mapping[str, Any] | None = None,
+    files: FilesRead | None = None,
 ) -> AlpacaEvaluation:
     """Win rates and differences; `spending` of the judge, if it was asked.
     `judge` is the name by which it was."""
@@ -224,6 +228,7 @@ def build_evaluation(
         ),
         spending=spending or {},
         is_judged_here=spending is not None,
+        files=files or {},
     )
 
 

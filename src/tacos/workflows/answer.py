@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from tacos.workflows.answer_run import (
     read_answers_by_question,
     write_answer_run,
 )
+from tacos.workflows.files_read import FilesRead, serialise_files
 from tacos.workflows.given_settings import (
     GivenSettings,
     list_setting_files,
@@ -62,6 +63,7 @@ class ModelAnswers:
     """In the order of the questions."""
     missing: dict[str, str]
     """Set, id and turn of what has no answer -> why."""
+    files: FilesRead = field(default_factory=dict)
 
     @property
     def n_turns(self) -> int:
@@ -96,6 +98,7 @@ class ModelAnswers:
             "mean_length": self.mean_length,
             "faults": self.faults,
             "missing": self.missing,
+            "files": serialise_files(self.files),
         }
 
 
@@ -116,8 +119,9 @@ def answer(  # noqa: PLR0913 - the options of the command
     Args:
         model: A folder of `tacos train`, any other that transformers loads, or the name of a model
             of the server in `settings` (`llm.base_url`).
-        questions: A file of questions, or several; `tacos.methods.evaluating.questions` lists the
-            forms of their rows.
+        questions: A file of questions, or several, here or elsewhere, perhaps with a hash
+            (`tacos.formats.pinned_files`); `tacos.methods.evaluating.questions` lists the forms of
+            their rows.
         output: The file of the answers (.jsonl).
         settings: All settings, or nested ones over the defaults; section `answer`.
         template: The name of a chat template of tacos, or a .jinja file, for a folder without one.
@@ -140,14 +144,14 @@ def answer(  # noqa: PLR0913 - the options of the command
     location = arguments.to_ledger_location(ledger)
     chosen = resolve_settings(settings)
     target = arguments.to_path("output", output)
-    files = arguments.to_paths("questions", questions)
+    files = arguments.to_files("questions", questions)
     arguments.check_choice("dtype", dtype, DTYPES)
     writing.check_rows_writable(target)
     run = find_answer_run(target)
-    kept_files.check_files_kept(
-        [target], [*files, *list_setting_files(settings), *list_ledger_files(location)]
-    )
-    asked = read_questions(files)
+    paths = [file.path for file in files]
+    read = [*paths, *list_setting_files(settings), *list_ledger_files(location)]
+    kept_files.check_files_kept([target], read)
+    asked = read_questions(paths)
     folder = find_model_folder(model, template)
     if folder is None:
         chosen = name_server_model(chosen, str(model))
@@ -178,6 +182,7 @@ def answer(  # noqa: PLR0913 - the options of the command
         n_questions=len(asked),
         answers=answered,
         missing=_list_missing(artifacts),
+        files={"questions": files},
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tacos.errors import ConfigError, hint_at_nearest
+from tacos.formats.pinned_files import PinnedFile, fetch_file
 from tacos.formats.reading import check_file_name
 from tacos.llm.ledger.location import (
     LedgerLocation,
@@ -69,6 +70,23 @@ def to_paths(name: str, given: Any) -> list[Path]:
     [PosixPath('a.jsonl')]
     """
     return [to_path(name, item) for item in list_items(given)]
+
+
+def to_file(name: str, value: Any) -> PinnedFile:
+    """The argument `name` as a file on this machine, fetched if it is named by an address or by its
+    place on the hub.
+
+    Raises `TypeError` if it is no name, and as `fetch_file` does.
+    """
+    if not isinstance(value, str | PathLike):
+        raise TypeError(f"{name} must be a path, not {type(value).__name__}")
+    check_file_name(Path(value))
+    return fetch_file(value)
+
+
+def to_files(name: str, given: Any) -> list[PinnedFile]:
+    """The files of an argument that takes several. Raises as `to_file` does."""
+    return [to_file(name, item) for item in list_items(given)]
 
 
 def check_type(name: str, value: Any, expected: Any, description: str) -> None:

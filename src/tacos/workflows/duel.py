@@ -7,7 +7,7 @@ stopped goes on where it was, and judging the same answers again costs nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from tacos.errors import InputError
 from tacos.formats import writing
 from tacos.formats.answer_files import read_answers
 from tacos.formats.duel_files import read_duels, write_duels
+from tacos.formats.pinned_files import PinnedFile
 from tacos.llm.ledger.location import list_ledger_files
 from tacos.methods.evaluating import duel_questions
 from tacos.methods.evaluating.duel_summary import (
@@ -46,6 +47,7 @@ from tacos.workflows.evaluated_models import (
     name_different_templates,
 )
 from tacos.workflows.evaluation_forecast import QuestionForecast, forecast_questions
+from tacos.workflows.files_read import FilesRead, serialise_files
 from tacos.workflows.given_settings import (
     GivenSettings,
     list_setting_files,
@@ -76,6 +78,7 @@ class Duels:
     """
     output: Path | None = None
     """The file of verdicts, if one was written."""
+    files: FilesRead = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -86,6 +89,7 @@ class Duels:
             "warnings": list(self.warnings),
             "circular": list(self.circular),
             "output": None if self.output is None else str(self.output),
+            "files": serialise_files(self.files),
         }
 
     @property
@@ -115,7 +119,8 @@ def duel(
     """Have a judge compare two models' answers to the same questions, in both orders.
 
     Args:
-        first: A file of answers, as `tacos answer` writes it.
+        first: A file of answers, as `tacos answer` writes it, here or elsewhere, perhaps with a
+            hash (`tacos.formats.pinned_files`).
         second: The other model's.
         settings: All settings, or nested ones over the preset robust; `duel.model` or `llm.model`
             names the judge.
@@ -135,7 +140,7 @@ def duel(
     """
     watcher = choose_progress(progress)
     location = arguments.to_ledger_location(ledger)
-    files = (arguments.to_path("first", first), arguments.to_path("second", second))
+    files = (arguments.to_file("first", first), arguments.to_file("second", second))
     target = arguments.to_optional_path("output", output)
     chosen = resolve_settings(settings)
     judge = resolve_evaluation_judge(chosen, chosen.duel.model)
@@ -143,7 +148,8 @@ def duel(
     selections = [load(run) for run in arguments.list_items(selected_by)]
     if target is not None:
         writing.check_rows_writable(target)
-        read = [*files, *list_setting_files(settings)]
+        paths = [file.path for file in files]
+        read = [*paths, *list_setting_files(settings)]
         kept_files.check_files_kept([target], [*read, *list_ledger_files(location)])
     pairs = _pair_files(*files)
     duels, verdicts, reasons = judge_pairs(pairs, chosen, location, watcher)
@@ -161,6 +167,7 @@ def duel(
         warnings=tuple(_list_warnings(models, *sides)),
         circular=tuple(list_circles(judge, duels, selections)),
         output=target,
+        files={"answers": files},
     )
 
 
@@ -173,7 +180,7 @@ def forecast_duel(
 ) -> QuestionForecast:
     """What `duel` would ask and cost at most; nothing is sent. Raises as that does."""
     location = arguments.to_ledger_location(ledger)
-    files = (arguments.to_path("first", first), arguments.to_path("second", second))
+    files = (arguments.to_file("first", first), arguments.to_file("second", second))
     chosen = resolve_settings(settings)
     pairs = _pair_files(*files)
     return forecast_questions(
@@ -197,22 +204,24 @@ def recount_duels(
         InputError: A file holds no judged duels, or two files the same one.
     """
     duels: list[JudgedDuel] = []
-    for file in arguments.to_paths("files", files):
-        duels += read_duels(file)
+    read = arguments.to_files("files", files)
+    for file in read:
+        duels += read_duels(file.path)
     twice = find_repeated(duels)
     if twice:
         raise InputError(f"{twice} is judged in two files: give one of them")
     if not allow_missing:
         require_all(duels, "have them judged anew")
-    return Duels(summarise_duels(duels), duels)
+    return Duels(summarise_duels(duels), duels, files={"judgments": read})
 
 
-def _pair_files(first: Path, second: Path) -> Pairs:
+def _pair_files(first: PinnedFile, second: PinnedFile) -> Pairs:
     """The answers of two files to each question."""
-    if first.exists() and second.exists() and first.samefile(second):
+    are_there = first.path.exists() and second.path.exists()
+    if are_there and first.path.samefile(second.path):
         raise InputError(f"{first} is given twice: give the files of two models")
-    answers = _name_model(read_answers(first), first)
-    others = _name_model(read_answers(second), second)
+    answers = _name_model(read_answers(first.path), first)
+    others = _name_model(read_answers(second.path), second)
     pairs = duel_questions.pair_answers(answers, others)
     if answers[0].model != others[0].model:
         return pairs
@@ -223,7 +232,9 @@ def _pair_files(first: Path, second: Path) -> Pairs:
     ]
 
 
-def _name_model(answers: list[AnsweredQuestion], file: Path) -> list[AnsweredQuestion]:
+def _name_model(
+    answers: list[AnsweredQuestion], file: PinnedFile
+) -> list[AnsweredQuestion]:
     """The answers of a file. Raises `InputError` unless they are one model's."""
     names = list(dict.fromkeys(answer.model for answer in answers))
     if len(names) == 1:

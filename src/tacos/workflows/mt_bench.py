@@ -19,6 +19,7 @@ from tacos.engines.local import LocalEngine
 from tacos.errors import InputError
 from tacos.formats import writing
 from tacos.formats.fastchat_files import read_judgments
+from tacos.formats.pinned_files import PinnedFile
 from tacos.formats.question_sets import read_questions
 from tacos.llm.ledger.location import LedgerLocation, list_ledger_files
 from tacos.methods.evaluating.answer_grades import Row, format_item
@@ -44,6 +45,7 @@ from tacos.pipeline.stages import MT_BENCH, find_stage
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import arguments, kept_files
 from tacos.workflows.evaluation_forecast import QuestionForecast, forecast_questions
+from tacos.workflows.files_read import list_paths
 from tacos.workflows.given_settings import (
     GivenSettings,
     list_setting_files,
@@ -75,7 +77,8 @@ def mt_bench(
 
     Args:
         answers: A file of answers, or several: what `tacos answer` or FastChat wrote, a file per
-            model.
+            model. Every file may lie elsewhere, and be named with its hash
+            (`tacos.formats.pinned_files`).
         settings: All settings, or nested ones over the defaults; `llm.model` is the judge.
         questions: The file of the questions.
         references: A file of reference answers for math, reasoning and coding, "question" for
@@ -99,10 +102,7 @@ def mt_bench(
     chosen = resolve_settings(settings)
     given = _read_input(answers, questions, references)
     if target is not None:
-        read = [
-            *_list_files(answers, questions, references),
-            *list_setting_files(settings),
-        ]
+        read = [*list_paths(given.files), *list_setting_files(settings)]
         writing.check_rows_writable(target)
         kept_files.check_files_kept([target], [*read, *list_ledger_files(location)])
     with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
@@ -132,6 +132,7 @@ def mt_bench(
         without_reference=given.without_reference,
         judge=resolve_evaluation_judge(chosen, chosen.mt_bench.model),
         spending=spending,
+        files=given.files,
     )
 
 
@@ -169,11 +170,12 @@ def count_judgments(
     Raises:
         InputError: A file cannot be read, holds no grades, or grades an answer twice.
     """
-    files = arguments.to_paths("judgments", judgments)
+    files = arguments.to_files("judgments", judgments)
+    sets = []
     items = list_standard_items()
     if questions is not None:
-        asked = read_questions([arguments.to_path("questions", questions)])
-        items = list_items(asked)
+        sets = arguments.to_files("questions", [questions])
+        items = list_items(read_questions([file.path for file in sets]))
     models = []
     for file in files:
         models += _read_graded_models(file, items)
@@ -184,28 +186,23 @@ def count_judgments(
                 f"{model.label} is in {labels[model.label]} of the files: count them one by one, "
                 "or rename a model"
             )
-    return build_evaluation(models, items)
+    read = {"judgments": files, "questions": sets}
+    return build_evaluation(models, items, files=read)
 
 
 def _read_input(
     answers: Any, questions: str | Path, references: str | Path
 ) -> GradingInput:
     """What is graded, from the arguments."""
-    files = arguments.to_paths("answers", answers)
+    files = arguments.to_files("answers", answers)
     if not files:
         raise InputError(
             "no answers given: name the files that `tacos answer` wrote, or grades that exist "
             "already (--judgments)"
         )
     return read_grading_input(
-        files, arguments.to_path("questions", questions), references
+        files, arguments.to_file("questions", questions), references
     )
-
-
-def _list_files(answers: Any, questions: Any, references: Any) -> list[Path]:
-    """The files that are read, which no output may replace."""
-    named = [*arguments.list_items(answers), questions, references]
-    return [Path(path) for path in named]
 
 
 def _run_grading(
@@ -264,10 +261,10 @@ def _group_judgments(rows: Sequence[Row]) -> dict[str, list[Judgment]]:
     return by_model
 
 
-def _read_graded_models(file: Path, items: Items) -> list[ModelGrades]:
+def _read_graded_models(file: PinnedFile, items: Items) -> list[ModelGrades]:
     """The models of a file of judgments."""
     by_model: dict[str, list[Judgment]] = {}
-    for judgment in read_judgments(file):
+    for judgment in read_judgments(file.path):
         by_model.setdefault(judgment.model, []).append(judgment)
     models = []
     for label, judgments in by_model.items():

@@ -22,6 +22,7 @@ from tacos.methods.evaluating.mt_bench import (
     summarise_grades,
 )
 from tacos.workflows.evaluated_models import EvaluatedModel, list_warnings
+from tacos.workflows.files_read import FilesRead, serialise_files
 
 N_SHOWN = 5
 
@@ -116,6 +117,7 @@ class MtBenchEvaluation:
     spending: Mapping[str, Any] = field(default_factory=dict)
     is_judged_here: bool = False
     """Whether a judge was asked, so that asking it again may complete what is missing."""
+    files: FilesRead = field(default_factory=dict)
 
     @property
     def detectable(self) -> float:
@@ -158,6 +160,7 @@ class MtBenchEvaluation:
             "doubtful_references": self.doubtful,
             "warnings": list(self.warnings),
             "spending": dict(self.spending),
+            "files": serialise_files(self.files),
         }
 
 
@@ -169,6 +172,7 @@ def build_evaluation(
     without_reference: Sequence[str] = (),
     judge: str = "",
     spending: Mapping[str, Any] | None = None,
+    files: FilesRead | None = None,
 ) -> MtBenchEvaluation:
     """Scores and differences of the models that have every grade; `spending` of the judge, if it
     was asked, and `judge` the name by which it was.
@@ -190,6 +194,7 @@ def build_evaluation(
         ),
         spending=spending or {},
         is_judged_here=spending is not None,
+        files=files or {},
     )
 
 

@@ -10,7 +10,10 @@ from tacos.errors import ConfigError
 from tacos.methods.evaluating.clustered_means import MeanEstimate
 from tacos.workflows.evaluated_models import EvaluatedModel
 from tacos.workflows.evaluation_forecast import QuestionForecast
+from tacos.workflows.files_read import FilesRead, iterate_unpinned
 
+PINNED_ROLES = ("questions", "references", "baseline", "difficulty", "leaderboard")
+"""Files that others publish; answers are the user's own."""
 LONGEST_LABEL = 20
 """Characters of a model's name that tables of several models have room for."""
 
@@ -98,6 +101,20 @@ def print_forecast(forecast: QuestionForecast, *, as_json: bool) -> None:
             ("cost", cost),
         ],
     )
+
+
+def print_hashes(files: FilesRead) -> None:
+    """Print the hashes of the sets that were read without one, to name them with the next time."""
+    unpinned = [
+        (role, file) for role, file in iterate_unpinned(files) if role in PINNED_ROLES
+    ]
+    if not unpinned:
+        return
+    console.print_text(
+        "To read exactly these files again, name them with their hashes:"
+    )
+    for role, file in unpinned:
+        console.print_line(f"  {role}: {file.pinned_name}")
 
 
 def describe_faults(model: EvaluatedModel, n_shown: int) -> str:

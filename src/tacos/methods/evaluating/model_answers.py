@@ -178,6 +178,7 @@ def build_answered_questions(
             set=question.set,
             template_hash=template_hash,
             generation=generation,
+            set_hash=question.set_hash,
         )
         answered.append(answered_question)
     return answered

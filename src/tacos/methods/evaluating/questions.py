@@ -48,6 +48,8 @@ class Question:
     """The reference answers that the set itself gives, one per turn ("" for a turn without one); ()
     for none.
     """
+    set_hash: str | None = None
+    """The SHA-256 of the set's file; None where that is not known."""
 
     @property
     def key(self) -> tuple[str | None, str]:
@@ -73,6 +75,8 @@ class AnsweredQuestion:
     """Of the chat template that the question was asked with; None for a server's own."""
     generation: Mapping[str, Any] = field(default_factory=dict)
     """Temperature, seed and limit of new tokens."""
+    set_hash: str | None = None
+    """The SHA-256 of the set's file; None where that is not known."""
 
     @property
     def key(self) -> tuple[str | None, str]:
