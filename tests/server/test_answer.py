@@ -4,6 +4,7 @@ import json
 import stat
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ def test_a_folder_answers_through_its_own_process(
     questions.write_text(json.dumps(QUESTIONS[2]))
     invoke(*words, "-o", tmp_path / "b.jsonl")
     (alone,) = read_answers(tmp_path / "b.jsonl")
-    assert alone == answers[2]
+    assert replace(alone, set_hash=answers[2].set_hash) == answers[2]
 
 
 def test_a_killed_process_loses_no_finished_part(
