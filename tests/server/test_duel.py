@@ -236,16 +236,30 @@ def test_unreadable_verdicts_are_missing_until_they_are_allowed_and_then_shown(
         assert n_missing <= server.answered.total() - n_answered <= 2 * n_missing
 
 
-def test_refusals_are_missing_and_another_judge_is_advised(
+def test_refusals_are_missing_until_they_are_asked_anew(
     files: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    with (
-        FaultServer(Behaviour({"refusal": 0.06})) as server,
-        pytest.raises(
-            IncompleteError, match=r"x refused: .* a judge that does not refuse"
-        ),
-    ):
-        tacos.duel(*files, settings(server), ledger=tmp_path / "ledger.sqlite")
+    """A refusal is an answer, which no command asks for again by itself."""
+    ledger = tmp_path / "ledger.sqlite"
+    with FaultServer(Behaviour({"refusal": 0.06})) as server:
+        complaint = r"x refused: .*llm.ask_refused=true, or use a judge that does not"
+        with pytest.raises(IncompleteError, match=complaint):
+            tacos.duel(*files, settings(server), ledger=ledger)
+        server.behaviour.faults = {}
+        n_answered = server.answered.total()
+        with pytest.raises(IncompleteError, match="x refused"):
+            tacos.duel(*files, settings(server), ledger=ledger)
+        assert server.answered.total() == n_answered
+        anew = settings(server, "llm.ask_refused=true")
+        healed = tacos.duel(*files, anew, ledger=ledger)
+        assert healed.counts["missing"] == 0
+        n_refused = server.answered.total() - n_answered
+        assert 0 < n_refused < 12
+        # Now they are answers: nothing is asked, with the setting or without.
+        for each in (anew, settings(server)):
+            again = tacos.duel(*files, each, ledger=ledger)
+            assert again.summaries == healed.summaries
+        assert server.answered.total() == n_answered + n_refused
 
 
 def test_a_judge_that_answers_hardly_anything_stops_early(

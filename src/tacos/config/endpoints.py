@@ -52,6 +52,10 @@ class LLMSettings(SettingsSection):
     """Whether a question whose reply cannot be used is asked again, once per command: first with
     what is wrong with the reply, and in later commands anew.
     """
+    ask_refused: bool = False
+    """Whether a question that was refused in an earlier command, by the model or a filter, is asked
+    anew, once per command. A refusal is an answer otherwise.
+    """
     other_endpoints: bool = False
     """Whether replies in the ledger that another endpoint gave under the same model name are used
     (`--yes` allows it for one command).

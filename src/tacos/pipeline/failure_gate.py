@@ -15,7 +15,8 @@ from tacos.pipeline.stage_shapes import PromptStage, Stage, TableStage
 N_EXAMPLES = 3
 N_RAW_CHARS = 80
 REMEDIES = {
-    "refused": "Leave out what the model refuses, or use one that answers it",
+    "refused": "Leave out what the model refuses, ask anew (--set llm.ask_refused=true), or use "
+    "a model that answers it",
     "HTTP": "Mend what the server complains of",
     "it ": "Use a model that answers in the form it is asked for",
 }

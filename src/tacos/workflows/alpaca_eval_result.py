@@ -24,7 +24,11 @@ from tacos.methods.evaluating.annotations import Annotation
 from tacos.methods.evaluating.clustered_means import MeanEstimate
 from tacos.methods.evaluating.length_control import RateDraws
 from tacos.workflows.alpaca_eval_inputs import Difficulty
-from tacos.workflows.evaluated_models import EvaluatedModel, list_warnings
+from tacos.workflows.evaluated_models import (
+    EvaluatedModel,
+    list_warnings,
+    suggest_asking,
+)
 from tacos.workflows.files_read import FilesRead, serialise_files
 
 N_SHOWN = 5
@@ -150,9 +154,9 @@ class AlpacaEvaluation:
         n_more = len(lacking) - N_SHOWN
         more = f". {count_words(n_more, 'more model')}" if n_more > 0 else ""
         go_on = "Pass --allow-missing for a rate of those that there are"
-        is_judge_at_fault = any(model.missing for model in lacking)
-        if self.is_judged_here and is_judge_at_fault:
-            go_on = f"Run the same command again: it asks for these alone. {go_on}"
+        reasons = [each.reason for model in lacking for each in model.missing]
+        if self.is_judged_here and reasons:
+            go_on = f"{suggest_asking(reasons)}. {go_on}"
         raise IncompleteError(
             f"no win rate without every preference. {described}{more}. {go_on}"
         )

@@ -24,6 +24,7 @@ from tacos.pipeline.plan import plan_steps
 from tacos.pipeline.run_loop import Progress, run_steps
 from tacos.pipeline.stages import DUELS
 from tacos.store.artifacts import Store
+from tacos.workflows.evaluated_models import ASK_REFUSED, has_refusals
 from tacos.workflows.selection import Selection
 
 STAGE = "duel"
@@ -100,9 +101,8 @@ def require_all(
 
 def suggest_remedy(reasons: Mapping[str, int]) -> str:
     """What to do about replies that could not be read, for these reasons."""
-    # A refusal is an answer: the ledger keeps it, and no further command asks again.
-    if any(reason.startswith("refused") for reason in reasons):
-        return "use a judge that does not refuse them (--judge)"
+    if has_refusals(reasons):
+        return f"{ASK_REFUSED}, or use a judge that does not refuse them (--judge)"
     return "run the same command again, which asks only these anew"
 
 

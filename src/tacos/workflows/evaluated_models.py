@@ -10,6 +10,9 @@ import numpy as np
 
 from tacos.methods.evaluating.questions import AnsweredQuestion
 
+ASK_REFUSED = "run the same command again with --set llm.ask_refused=true"
+"""A refusal is an answer: the ledger keeps it, and no further command asks again by itself."""
+
 
 @dataclass(frozen=True)
 class EvaluatedModel:
@@ -23,6 +26,23 @@ class EvaluatedModel:
     """Answers that are empty, or were cut at the limit of tokens, in words."""
     templates: tuple[str, ...]
     """The hashes of the chat templates that the questions were asked with."""
+
+
+def has_refusals(reasons: Iterable[str]) -> bool:
+    """Whether some replies are missing because the model, or a filter, refused.
+
+    >>> has_refusals(["refused: content filter"]), has_refusals(["it is empty"])
+    (True, False)
+    """
+    return any(reason.startswith("refused") for reason in reasons)
+
+
+def suggest_asking(reasons: Iterable[str]) -> str:
+    """How the same command asks for what is missing, for these reasons."""
+    if has_refusals(reasons):
+        asking = f"{ASK_REFUSED[0].upper()}{ASK_REFUSED[1:]}"
+        return f"{asking}: it asks for these alone, refusals included"
+    return "Run the same command again: it asks for these alone"
 
 
 def describe_answers(label: str, answers: Sequence[AnsweredQuestion]) -> EvaluatedModel:

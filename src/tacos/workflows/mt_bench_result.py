@@ -21,7 +21,11 @@ from tacos.methods.evaluating.mt_bench import (
     is_doubtful,
     summarise_grades,
 )
-from tacos.workflows.evaluated_models import EvaluatedModel, list_warnings
+from tacos.workflows.evaluated_models import (
+    EvaluatedModel,
+    list_warnings,
+    suggest_asking,
+)
 from tacos.workflows.files_read import FilesRead, serialise_files
 
 N_SHOWN = 5
@@ -130,11 +134,10 @@ class MtBenchEvaluation:
         if not lacking:
             return
         described = ". ".join(model.describe_missing(self.n_items) for model in lacking)
-        go_on = (
-            "Run the same command again: it asks for these alone"
-            if self.is_judged_here
-            else "Have these answers judged anew: `tacos mt-bench ANSWERS --judge MODEL`"
-        )
+        go_on = "Have these answers judged anew: `tacos mt-bench ANSWERS --judge MODEL`"
+        if self.is_judged_here:
+            reasons = [grade.reason for model in lacking for grade in model.missing]
+            go_on = suggest_asking(reasons)
         raise IncompleteError(f"no score without every grade. {described}. {go_on}")
 
     def as_dict(self) -> dict[str, Any]:

@@ -34,10 +34,17 @@ class ReadEntry(NamedTuple):
     reply: Reply
     is_usable: bool = True
     """Whether it is an answer, if only a refusal: the same question would get it again."""
+    is_refusal: bool = False
+    """Whether the model, or a filter, gave no answer."""
     is_worth_reask: bool = False
     """Whether the model may do better once it is told what is wrong."""
     hint: str = ""
     """What people should know of it besides. The model is not told: its words make a key."""
+
+    def is_to_be_renewed(self, rules: ReplyRules, *entries: LedgerEntry) -> bool:
+        """Whether a question with these entries, of which this is the last, is to be asked anew."""
+        is_answer = self.is_usable and not (self.is_refusal and rules.asks_refused)
+        return not is_answer and rules.is_stale(*entries)
 
     @property
     def told(self) -> Reply:
@@ -78,7 +85,8 @@ def _interpret_envelope(
     """What an entry, whose envelope is `said`, says to a question with a schema."""
     if said.refusal or FILTERED.search(said.finish):
         reason = said.refusal or "content filter"
-        return ReadEntry(_fail(entry, said.text or said.refusal, f"refused: {reason}"))
+        reply = _fail(entry, said.text or said.refusal, f"refused: {reason}")
+        return ReadEntry(reply, is_refusal=True)
     try:
         text, raw = _parse_answer(said, schema)
     except reply_parsing.UnusableReplyError as error:
@@ -204,7 +212,7 @@ def _resolve_question(
     entry, read = answers[-1]
     before = tuple(read_payment(answer.entry) for answer in answers[:-1])
     entries = [answer.entry for answer in answers]
-    if not read.is_usable and rules.is_stale(*entries):
+    if read.is_to_be_renewed(rules, *entries):
         return question
     reply = note_origin(read.told, entry, rules)
     return replace(reply, paid=(*before, *reply.paid))

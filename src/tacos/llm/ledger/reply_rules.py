@@ -35,6 +35,8 @@ class ReplyRules:
     """Whether a question whose reply cannot be used is asked once more."""
     allows_others: bool = False
     """Whether replies of other endpoints are used."""
+    asks_refused: bool = False
+    """Whether a question that was refused is asked once more."""
 
     def is_stale(self, *entries: LedgerEntry) -> bool:
         """Whether a question with these unusable replies is to be asked anew."""
@@ -78,6 +80,7 @@ def build_reply_rules(
         before=before,
         asks_again=settings.ask_again,
         allows_others=settings.other_endpoints,
+        asks_refused=settings.ask_refused,
     )
 
 

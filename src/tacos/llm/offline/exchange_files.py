@@ -25,11 +25,12 @@ from tacos.llm.chat.body_json import EnvelopeError
 from tacos.llm.chat.messages import RenderedRequest
 from tacos.llm.chat.request_form import RequestForm
 from tacos.llm.ledger.ledger import Ledger
-from tacos.llm.ledger.lookup import interpret_entry
+from tacos.llm.ledger.lookup import ReadEntry, interpret_entry
 from tacos.llm.ledger.schema import LedgerEntry, Way
 from tacos.llm.offline.reply_lines import FailureCounts, ReplyLine, parse_reply_line
 
 URL = "/v1/chat/completions"
+ANSWER = 2
 GROUP = 500
 """Replies that are stored at a time."""
 
@@ -130,8 +131,9 @@ def store_replies(
 ) -> StoredReplies:
     """Put the replies to `questions` (ledger key -> question) into the ledger.
 
-    A reply that can be used takes the place of one that cannot, and any reply takes that of an
-    unusable one from before a time (seconds since 1970); otherwise the first one stays.
+    An answer takes the place of a refusal, and either that of a reply that cannot be used. Any
+    reply takes that of one without an answer from before a time (seconds since 1970); otherwise the
+    first one stays.
     """
     importer = _Importer(questions, ledger, way, redact, endpoint, before)
     for line in lines:
@@ -139,6 +141,13 @@ def store_replies(
             importer.take(line)
     importer.flush()
     return StoredReplies(ImportCounts(**importer.counts), importer.failures)
+
+
+def _weigh(read: ReadEntry) -> int:
+    """What a reply is worth: `ANSWER`, a refusal less, what cannot be used nothing."""
+    if not read.is_usable:
+        return 0
+    return 1 if read.is_refusal else ANSWER
 
 
 class _Importer:
@@ -196,12 +205,14 @@ class _Importer:
         self.counts["n_known"] += len(entries) - n_new
 
     def _is_better(self, entry: LedgerEntry, known: LedgerEntry) -> bool:
-        """Whether a reply can be used, and the one that the ledger has cannot, or is too old."""
+        """Whether a reply says more than the one that the ledger has: an answer more than a
+        refusal, and that more than what cannot be used; or that one is none, and too old.
+        """
         question = self.questions[entry.key]
-        if interpret_entry(question, known).is_usable:
-            return False
-        is_too_old = known.at < self.before
-        return is_too_old or interpret_entry(question, entry).is_usable
+        known_worth = _weigh(interpret_entry(question, known))
+        if known.at < self.before and known_worth < ANSWER:
+            return True
+        return _weigh(interpret_entry(question, entry)) > known_worth
 
     def _count_failure(self, reason: str) -> None:
         self.counts["n_failed"] += 1

@@ -72,8 +72,8 @@ class SecondAsks:
         self, request: InFlightRequest, entry: LedgerEntry, read: ReadEntry
     ) -> bool:
         """Whether the question is to be asked anew, since nothing in the ledger answers it."""
-        is_unusable = not read.is_usable and self.asker.rules.is_stale(entry)
-        return is_unusable and request.renewable is not None
+        is_to_be_renewed = read.is_to_be_renewed(self.asker.rules, entry)
+        return is_to_be_renewed and request.renewable is not None
 
     # Again, with what is wrong
 
