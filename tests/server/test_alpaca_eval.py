@@ -3,6 +3,9 @@ probabilities.
 """
 
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -419,3 +422,40 @@ def test_the_python_function_gives_the_same(folder: Path, server: FaultServer) -
     assert json.loads(output)["models"] == json.loads(
         json.dumps(evaluation.as_dict()["models"])
     )
+
+
+def test_a_killed_command_goes_on_where_it_was(folder: Path) -> None:
+    """Twice: what was paid for is kept, but for what was on its way, and the result is the one of a
+    command that nobody killed.
+    """
+    write_outputs(folder / "gpt4.json", "gpt4", 3 * FEW, 30)
+    write_outputs(folder / "mine.json", "mine", 3 * FEW)
+    n_all = 2 * 3 * FEW
+    with FaultServer(Behaviour(latency=0.1)) as server:
+        words = [
+            *("alpaca-eval", folder / "mine.json", "--baseline", folder / "gpt4.json"),
+            *("--judge", "tiny-1", "--llm", server.url, "--allow-missing", "--json"),
+            *("--set", "llm.concurrency=2"),
+        ]
+        command = [sys.executable, "-m", "tacos", *map(str, words)]
+        broken = [*command, "-o", "broken.json", "--ledger", "ledger"]
+        for n_before_kill in (10, 40):
+            process = subprocess.Popen(
+                broken, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder
+            )
+            while server.answered.total() < n_before_kill and process.poll() is None:
+                time.sleep(0.02)
+            assert process.poll() is None, "it ended before it was killed"
+            process.kill()
+            process.wait()
+            assert not (folder / "broken.json").exists()
+        resumed = subprocess.run(broken, check=True, capture_output=True, cwd=folder)
+        assert n_all <= server.answered.total() <= n_all + 2 * 2
+        whole = [*command, "-o", "whole.json", "--ledger", "other"]
+        server.behaviour.latency = 0
+        undisturbed = subprocess.run(whole, check=True, capture_output=True, cwd=folder)
+    found, expected = json.loads(resumed.stdout), json.loads(undisturbed.stdout)
+    for each in (found, expected):
+        del each["spending"]
+    assert found == expected
+    assert (folder / "broken.json").read_bytes() == (folder / "whole.json").read_bytes()

@@ -463,5 +463,10 @@ def test_a_killed_command_goes_on_where_it_was(folder: Path) -> None:
         subprocess.run(command, check=True, capture_output=True)
         n_all = 2 * N_ITEMS
         assert n_all <= server.answered.total() <= n_all + 2 * 4
+        whole = [*command, "-o", folder / "whole.jsonl", "--ledger", folder / "other"]
+        server.behaviour.latency = 0
+        subprocess.run(whole, check=True, capture_output=True)
+    written = (folder / "grades.jsonl").read_bytes()
+    assert written == (folder / "whole.jsonl").read_bytes()
     lines = (folder / "grades.jsonl").read_text("utf-8").splitlines()
     assert len(lines) == n_all

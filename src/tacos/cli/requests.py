@@ -10,7 +10,11 @@ import typer
 from tacos.cli.shared import consent, console, options
 from tacos.llm.offline.reply_lines import FailureCounts
 from tacos.workflows import requests as workflow
-from tacos.workflows.pending_requests import list_run_models, load_run_settings
+from tacos.workflows.pending_requests import (
+    list_run_models,
+    load_run_settings,
+    name_command,
+)
 from tacos.workflows.requests import BatchResult, ExportedRequests
 
 app = typer.Typer(
@@ -45,10 +49,6 @@ Poll = Annotated[
 ]
 
 NOTHING_LEFT = "no requests left to answer"
-ALL_ANSWERED = (
-    "every request is answered; "
-    "the same `tacos select ...` now finishes without calling the endpoint"
-)
 
 
 @app.command("export")
@@ -123,11 +123,11 @@ def import_replies(
         allowed=yes,
     )
     if pending is None:
-        console.print_line(ALL_ANSWERED)
+        _print_all_answered(run)
         return
     console.print_line(
         f"{pending.artifact}: {pending.describe_open()}; "
-        "export them, or let `tacos select` send them"
+        f"export them, or let `tacos {name_command(run)}` send them"
     )
 
 
@@ -154,7 +154,7 @@ def run_batch(
     if consent.needs_consent(settings, run, yes=yes, models=models):
         # Where every question is answered, nothing is sent that anybody must agree to.
         if workflow.requests(run, ledger=ledger) is None:
-            console.print_line(ALL_ANSWERED)
+            _print_all_answered(run)
             return
         consent.ask_consent(settings, run, yes=yes, models=models)
     result = consent.use_other_endpoints(
@@ -169,15 +169,23 @@ def run_batch(
         ),
         allowed=yes,
     )
-    _print_batch_result(result)
+    _print_batch_result(result, run)
 
 
-def _print_batch_result(result: BatchResult) -> None:
+def _print_all_answered(run: Path) -> None:
+    """Print that nothing is left to be asked, and how to go on."""
+    console.print_line(
+        f"every request is answered; the same `tacos {name_command(run)} ...` now finishes "
+        "without calling the endpoint"
+    )
+
+
+def _print_batch_result(result: BatchResult, run: Path) -> None:
     """Print how asking by batch ended, and how to go on."""
+    online = f"an online run (`tacos {name_command(run)} ...`)"
     if result.n_answered is not None:
         console.print_line(
-            f"{result.n_answered:,} requests answered; an online run (`tacos select ...`) "
-            "sends the others"
+            f"{result.n_answered:,} requests answered; {online} sends the others"
         )
     elif result.failed:
         failures = FailureCounts()
@@ -186,8 +194,6 @@ def _print_batch_result(result: BatchResult) -> None:
         console.print_line(
             f"{len(result.failed):,} requests got no answer: {failures.describe()}"
         )
-        console.print_line(
-            "an online run (`tacos select ...`) sends them again, or rejects their rows"
-        )
+        console.print_line(f"{online} sends them again, or rejects their rows")
     else:
-        console.print_line(ALL_ANSWERED)
+        _print_all_answered(run)

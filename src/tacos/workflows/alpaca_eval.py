@@ -1,36 +1,29 @@
 """`tacos alpaca-eval`: how often a judge prefers a model's outputs to a baseline's.
 
-The pipeline `ALPACA_EVAL` runs in a temporary directory. Replies of the judge are in the ledger, so
-a command that was stopped goes on where it stopped, and comparing again costs nothing.
+Replies of the judge are in the ledger, so a command that was stopped goes on where it stopped, and
+comparing again costs nothing (`tacos.workflows.judging`).
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tacos.config import Settings
-from tacos.engines.local import LocalEngine
 from tacos.errors import InputError
 from tacos.formats import writing
 from tacos.formats.alpaca_eval_files import read_annotations
 from tacos.formats.pinned_files import PinnedFile
-from tacos.llm.ledger.location import LedgerLocation, list_ledger_files
+from tacos.llm.ledger.location import list_ledger_files
 from tacos.methods.evaluating.annotations import Annotation
 from tacos.methods.evaluating.preferences import ORDERS, Row, format_pair
 from tacos.pipeline.frame_table import FrameTable
 from tacos.pipeline.model_factory import (
-    open_evaluation_judge,
     resolve_evaluation_judge,
 )
-from tacos.pipeline.plan import plan_steps
-from tacos.pipeline.run_loop import Progress, run_steps
-from tacos.pipeline.stages import ALPACA_EVAL, find_stage
-from tacos.store.artifacts import Artifact, Store
+from tacos.pipeline.run_loop import Progress
+from tacos.pipeline.stages import find_stage
 from tacos.workflows import arguments, kept_files
 from tacos.workflows.alpaca_eval_inputs import (
     PreferenceInput,
@@ -52,6 +45,7 @@ from tacos.workflows.given_settings import (
     list_setting_files,
     resolve_settings,
 )
+from tacos.workflows.judging import judge_table
 from tacos.workflows.silent_progress import choose_progress
 
 STAGE = "prefer"
@@ -109,18 +103,16 @@ def alpaca_eval(  # noqa: PLR0913 - the options of the command
         read = [*paths, *list_setting_files(settings), *list_ledger_files(location)]
         writing.check_rows_writable(target)
         kept_files.check_files_kept([target], read)
-    with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
-        store = Store(Path(folder))
-        artifact = _run_comparison(given, chosen, store, location, watcher)
-        rows = artifact.scan().collect().to_dicts()
-        reasons = dict(artifact.rejects().select("id", "reason").rows())
-        spending = dict(artifact.manifest["notes"])
-    pairs = _pair_orders(rows)
+    judge = chosen.alpaca_eval.model
+    judging = judge_table(
+        STAGE, given.compared, chosen, judge, location, watcher, target
+    )
+    pairs = _pair_orders(judging.rows.to_dicts())
     if target is not None:
         writing.write_rows(_build_annotation_rows(given, pairs), target)
     models = []
     for described in given.models:
-        preferences = _collect_model(described.label, given, pairs, reasons)
+        preferences = _collect_model(described.label, given, pairs, judging.reasons)
         preferences = preferences.with_answers(described)
         models.append(preferences)
     return build_evaluation(
@@ -130,8 +122,8 @@ def alpaca_eval(  # noqa: PLR0913 - the options of the command
         ),
         known,
         published,
-        judge=resolve_evaluation_judge(chosen, chosen.alpaca_eval.model),
-        spending=spending,
+        judge=resolve_evaluation_judge(chosen, judge),
+        spending=judging.notes,
         files=files,
     )
 
@@ -230,32 +222,6 @@ def _open_files(difficulty: Any, leaderboard: Any) -> dict[str, list[PinnedFile]
         name: [] if value is None else arguments.to_files(name, value)
         for name, value in given.items()
     }
-
-
-def _run_comparison(
-    given: PreferenceInput,
-    settings: Settings,
-    store: Store,
-    ledger: LedgerLocation | None,
-    progress: Progress,
-) -> Artifact:
-    """Run the pipeline in a store."""
-    judge = settings.alpaca_eval.model
-    with (
-        store.lock(),
-        closing(LocalEngine(1)) as engine,
-        open_evaluation_judge(settings, STAGE, judge, ledger) as models,
-    ):
-        outcome = run_steps(
-            plan_steps(settings, ALPACA_EVAL),
-            {"compared_outputs": FrameTable(given.compared)},
-            settings,
-            store,
-            engine,
-            models,
-            progress,
-        )
-    return outcome.artifacts["preferences"]
 
 
 # From the replies to annotations

@@ -1,7 +1,7 @@
 """`tacos duel`: which of two models answers better, by a judge that sees both orders.
 
-The pipeline `DUELS` runs in a temporary directory. Replies are in the ledger, so a command that was
-stopped goes on where it was, and judging the same answers again costs nothing.
+Replies are in the ledger, so a command that was stopped goes on where it was, and judging the same
+answers again costs nothing (`tacos.workflows.judging`).
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def duel(
         read = [*paths, *list_setting_files(settings)]
         kept_files.check_files_kept([target], [*read, *list_ledger_files(location)])
     pairs = _pair_files(*files)
-    duels, verdicts, reasons = judge_pairs(pairs, chosen, location, watcher)
+    duels, verdicts, reasons = judge_pairs(pairs, chosen, location, watcher, target)
     # Written before anything is refused: what was judged is there to be read.
     if target is not None:
         write_duels(duels, verdicts, target)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,19 +11,15 @@ import polars as pl
 
 from tacos.config import Settings
 from tacos.counts import count_words
-from tacos.engines.local import LocalEngine
 from tacos.errors import IncompleteError
 from tacos.llm.ledger.location import LedgerLocation
 from tacos.methods.evaluating import duel_questions
 from tacos.methods.evaluating.duel_summary import JudgedDuel, describe_duel
 from tacos.methods.evaluating.questions import AnsweredQuestion
-from tacos.pipeline.frame_table import FrameTable
-from tacos.pipeline.model_factory import list_endpoint_models, open_evaluation_judge
-from tacos.pipeline.plan import plan_steps
-from tacos.pipeline.run_loop import Progress, run_steps
-from tacos.pipeline.stages import DUELS
-from tacos.store.artifacts import Store
+from tacos.pipeline.model_factory import list_endpoint_models
+from tacos.pipeline.run_loop import Progress
 from tacos.workflows.evaluated_models import ASK_REFUSED, has_refusals
+from tacos.workflows.judging import judge_table
 from tacos.workflows.selection import Selection
 
 STAGE = "duel"
@@ -48,35 +43,21 @@ def judge_pairs(
     settings: Settings,
     ledger: LedgerLocation | None,
     progress: Progress,
+    output: Path | None = None,
 ) -> JudgedPairs:
-    """Have the judge of the settings compare every pair in both orders.
+    """Have the judge of the settings compare every pair in both orders; `output` is the file that
+    the command writes, if it does.
 
     Raises `ConfigError` if no judge is named, `FailureRateError` if it answers hardly anything.
     """
-    start = {"answer_pairs": FrameTable(duel_questions.tabulate_pairs(pairs))}
-    with (
-        tempfile.TemporaryDirectory(prefix="tacos-") as folder,
-        closing(LocalEngine(1)) as engine,
-        open_evaluation_judge(settings, STAGE, settings.duel.model, ledger) as models,
-    ):
-        store = Store(Path(folder))
-        with store.lock():
-            outcome = run_steps(
-                plan_steps(settings, DUELS),
-                start,
-                settings,
-                store,
-                engine,
-                models,
-                progress,
-            )
-        artifact = outcome.artifacts["duel_verdicts"]
-        verdicts = artifact.scan().collect()
-        return JudgedPairs(
-            duels=duel_questions.collect_duels(pairs, verdicts),
-            verdicts=verdicts,
-            reasons=artifact.manifest["rejects"],
-        )
+    table = duel_questions.tabulate_pairs(pairs)
+    judge = settings.duel.model
+    judging = judge_table(STAGE, table, settings, judge, ledger, progress, output)
+    return JudgedPairs(
+        duels=duel_questions.collect_duels(pairs, judging.rows),
+        verdicts=judging.rows,
+        reasons=dict(Counter(judging.reasons.values()).most_common()),
+    )
 
 
 def require_all(

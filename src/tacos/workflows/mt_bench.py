@@ -1,27 +1,23 @@
 """`tacos mt-bench`: grades of trained models' answers, all of them or no score.
 
-The pipeline `MT_BENCH` runs in a temporary directory. Replies of the judge are in the ledger, so a
-command that was stopped goes on where it stopped, and grading the same answers again costs nothing.
+Replies of the judge are in the ledger, so a command that was stopped goes on where it stopped, and
+grading the same answers again costs nothing (`tacos.workflows.judging`).
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from tacos import prompts
-from tacos.config import Settings
-from tacos.engines.local import LocalEngine
 from tacos.errors import InputError
 from tacos.formats import writing
 from tacos.formats.fastchat_files import read_judgments
 from tacos.formats.pinned_files import PinnedFile
 from tacos.formats.question_sets import read_questions
-from tacos.llm.ledger.location import LedgerLocation, list_ledger_files
+from tacos.llm.ledger.location import list_ledger_files
 from tacos.methods.evaluating.answer_grades import Row, format_item
 from tacos.methods.evaluating.judgments import (
     Judgment,
@@ -36,13 +32,10 @@ from tacos.methods.evaluating.mt_bench import (
 )
 from tacos.pipeline.frame_table import FrameTable
 from tacos.pipeline.model_factory import (
-    open_evaluation_judge,
     resolve_evaluation_judge,
 )
-from tacos.pipeline.plan import plan_steps
-from tacos.pipeline.run_loop import Progress, run_steps
-from tacos.pipeline.stages import MT_BENCH, find_stage
-from tacos.store.artifacts import Artifact, Store
+from tacos.pipeline.run_loop import Progress
+from tacos.pipeline.stages import find_stage
 from tacos.workflows import arguments, kept_files
 from tacos.workflows.evaluation_forecast import QuestionForecast, forecast_questions
 from tacos.workflows.files_read import list_paths
@@ -51,6 +44,7 @@ from tacos.workflows.given_settings import (
     list_setting_files,
     resolve_settings,
 )
+from tacos.workflows.judging import judge_table
 from tacos.workflows.mt_bench_inputs import GradingInput, read_grading_input
 from tacos.workflows.mt_bench_result import (
     MissingGrade,
@@ -105,14 +99,12 @@ def mt_bench(
         read = [*list_paths(given.files), *list_setting_files(settings)]
         writing.check_rows_writable(target)
         kept_files.check_files_kept([target], [*read, *list_ledger_files(location)])
-    with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
-        artifact = _run_grading(given, chosen, Store(Path(folder)), location, watcher)
-        rows = artifact.scan().collect().to_dicts()
-        rejects = artifact.rejects()
-        spending = dict(artifact.manifest["notes"])
+    judging = judge_table(
+        STAGE, given.turns, chosen, chosen.mt_bench.model, location, watcher, target
+    )
+    rows = judging.rows.to_dicts()
     if target is not None:
         writing.write_rows(map(_build_grade_row, rows), target)
-    reasons = dict(rejects.select("id", "reason").rows())
     by_model = _group_judgments(rows)
     items = list_items(given.questions)
     models = [
@@ -121,7 +113,7 @@ def mt_bench(
             by_model.get(model.label, []),
             items,
             chosen.mt_bench.repeat,
-            reasons,
+            judging.reasons,
         ).with_answers(model)
         for model in given.models
     ]
@@ -131,7 +123,7 @@ def mt_bench(
         references=given.references.name,
         without_reference=given.without_reference,
         judge=resolve_evaluation_judge(chosen, chosen.mt_bench.model),
-        spending=spending,
+        spending=judging.notes,
         files=given.files,
     )
 
@@ -203,33 +195,6 @@ def _read_input(
     return read_grading_input(
         files, arguments.to_file("questions", questions), references
     )
-
-
-def _run_grading(
-    given: GradingInput,
-    settings: Settings,
-    store: Store,
-    ledger: LedgerLocation | None,
-    progress: Progress,
-) -> Artifact:
-    """Run the pipeline in a store."""
-    with (
-        store.lock(),
-        closing(LocalEngine(1)) as engine,
-        open_evaluation_judge(
-            settings, STAGE, settings.mt_bench.model, ledger
-        ) as models,
-    ):
-        outcome = run_steps(
-            plan_steps(settings, MT_BENCH),
-            {"graded_turns": FrameTable(given.turns)},
-            settings,
-            store,
-            engine,
-            models,
-            progress,
-        )
-    return outcome.artifacts["answer_grades"]
 
 
 def _build_grade_row(row: Row) -> Row:

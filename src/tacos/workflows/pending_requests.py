@@ -55,10 +55,13 @@ from tacos.workflows.answer_run import (
     read_answer_run,
 )
 from tacos.workflows.extension import open_old_tables
+from tacos.workflows.judging import is_judging_run, read_judging_run
 from tacos.workflows.run_state import read_run_state
 from tacos.workflows.selection import GivenRun, find_run_directory
 from tacos.workflows.silent_progress import SilentProgress
 
+COMMANDS = {"grade-answers": "mt-bench", "prefer": "alpaca-eval", "duel": "duel"}
+"""Stage of an evaluation -> the command that has it."""
 GROUP = 1000
 """Questions that are looked up in the ledger at once."""
 
@@ -135,6 +138,8 @@ def load_run_settings(run: GivenRun) -> Settings:
     directory = find_run_directory(run)
     if is_answer_run(directory):
         return read_answer_run(directory).settings
+    if is_judging_run(directory):
+        return read_judging_run(directory).settings
     state = read_run_state(directory)
     return read_run_settings(state["settings"])
 
@@ -144,7 +149,18 @@ def list_run_models(run: GivenRun) -> dict[str, tuple[str, ...]]:
     directory = find_run_directory(run)
     if is_answer_run(directory):
         return {STAGE: (read_answer_run(directory).model,)}
+    if is_judging_run(directory):
+        asked = read_judging_run(directory)
+        return {asked.stage.name: (asked.judge,)}
     return list_endpoint_models(load_run_settings(run))
+
+
+def name_command(run: GivenRun) -> str:
+    """The command that goes on with a run once its questions are answered."""
+    directory = find_run_directory(run)
+    if is_judging_run(directory):
+        return COMMANDS[read_judging_run(directory).stage.name]
+    return "answer" if is_answer_run(directory) else "select"
 
 
 def build_run_rules(
@@ -167,6 +183,8 @@ def find_pending_requests(
     """`requests` with an open ledger; `rules` are those of the run by default."""
     if is_answer_run(run):
         return _find_pending_answers(run, ledger, rules)
+    if is_judging_run(run):
+        return _find_pending_verdicts(run, ledger, rules)
     store = Store(run)
     # The settings of the run, not of the caller: other ones would ask other questions.
     state = read_run_state(store.root)
@@ -216,6 +234,26 @@ def _find_pending_answers(
     tables: Tables = {"asked_turns": FrameTable(turns[-1])}
     rendered = list(_render_questions(step.stage, tables, settings, [known.model]))
     return _collect_open_requests(step, settings, rendered, ledger, rules)
+
+
+def _find_pending_verdicts(
+    directory: Path, ledger: Ledger, rules: ReplyRules | None
+) -> PendingRequests | None:
+    """What is asked next of the judge of an evaluation."""
+    asked = read_judging_run(directory)
+    settings = asked.settings
+    if rules is None:
+        rules = build_reply_rules(settings.llm, ledger.opened_at)
+    rendered = list(
+        _render_questions(asked.stage, asked.tables, settings, [asked.judge])
+    )
+    (step,) = plan_steps(settings, (asked.stage,))
+    pending = _collect_open_requests(step, settings, rendered, ledger, rules)
+    if pending.open:
+        return pending
+    # With too many unusable replies, the evaluation would stop.
+    pending.check()
+    return None
 
 
 @dataclass(frozen=True)
