@@ -10,6 +10,7 @@ from tacos.methods.evaluating.experiment_plan import (
 )
 from tacos.methods.evaluating.experiment_results import (
     ArmComparison,
+    DuelCounts,
     ExperimentResults,
     SpeedClaim,
     TrainedArm,
@@ -108,6 +109,20 @@ def make_comparison(**changes: object) -> ArmComparison:
         "verdict": "selection is better than random by 0.021 nats per token.",
     }
     return ArmComparison(**(values | changes))  # type: ignore[arg-type]
+
+
+def make_duel_counts(**changes: object) -> DuelCounts:
+    """The duels of the selection's models against those of random rows."""
+    values: dict[str, object] = {
+        "other": "random",
+        "n": 40,
+        "outcomes": {"win": 20, "tie": 6, "flip": 4, "lose": 10},
+        "score": 0.612,
+        "adjusted": 0.58,
+        "lengths": (812.0, 640.0),
+        "judges": ("judge-1-2026",),
+    }
+    return DuelCounts(**(values | changes))  # type: ignore[arg-type]
 
 
 def make_results(**changes: object) -> ExperimentResults:

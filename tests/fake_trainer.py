@@ -17,6 +17,9 @@ was killed and goes on ends like one that was not. `TACOS_FAKE` makes it misbeha
     template    saves another chat template
     gpu         finds a GPU
     mute        is killed when it is to score answers, once
+    no-tokenizer  cannot load the tokenizer
+    silent      is killed when it is to answer, once
+    long        has no room for an answer
 """
 
 from __future__ import annotations
@@ -101,6 +104,12 @@ def check_rows(request_file: str, result_file: str) -> None:
         problem = "torch 0.0-fake finds no GPU here: train on the CPU (--device cpu)"
         Path(result_file).write_text(json.dumps({"problem": problem}), "utf-8")
         return
+    if read_fault("no-tokenizer") is not None:
+        problem = (
+            f"{request['model']}: its tokenizer cannot be loaded: name another model"
+        )
+        Path(result_file).write_text(json.dumps({"problem": problem}), "utf-8")
+        return
     lines = Path(request["rows_file"]).read_text("utf-8").splitlines()
     result = {
         "versions": VERSIONS,
@@ -135,8 +144,14 @@ def score_answers(model: Path) -> None:
         if read_fault("mute") is not None and not mark.exists():
             mark.write_text("")
             os.kill(os.getpid(), signal.SIGKILL)
-        results = []
-        for item in json.loads(line)["items"]:
+        results: list[dict[str, Any]] = []
+        job = json.loads(line)
+        if job["task"] == "answer":
+            kill_at_first_answer(model)
+            results = [write_answer(item, weights) for item in job["items"]]
+            print(json.dumps({"results": results}), flush=True)
+            continue
+        for item in job["items"]:
             text = json.dumps(item["messages"]).encode()
             noise = hashlib.sha256(text + weights).digest()[0] / 1000
             n_all, n_read, _ = count_tokens(item, item["max_length"])
@@ -149,6 +164,25 @@ def score_answers(model: Path) -> None:
                 }
             )
         print(json.dumps({"results": results}), flush=True)
+
+
+def kill_at_first_answer(model: Path) -> None:
+    """Be killed, unless that has happened to this model."""
+    mark = model / ".silenced"
+    if read_fault("silent") is not None and not mark.exists():
+        mark.write_text("")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def write_answer(item: dict[str, Any], weights: bytes) -> dict[str, Any]:
+    """An answer that weights and question decide."""
+    if read_fault("long") is not None:
+        return {"failure": "the question and an answer do not fit"}
+    text = json.dumps(item["messages"]).encode()
+    digest = hashlib.sha256(text + weights).hexdigest()
+    words = [f"word{digest[:4]}"] * (1 + int(digest[4], 16))
+    n_tokens = len(words)
+    return {"text": " ".join(words), "finish": "stop", "n_tokens": n_tokens}
 
 
 def read_config(file: Path) -> dict[str, Any]:

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fake_trainer import install_fake_trainer, make_fake_model
-from tests.small_world import (
-    MODELS,
-    judge_by_instruction,
-    make_rows,
-    run_command,
+from tests.experiment_world import (
+    N_ROWS,
+    OWN,
+    furnish,
+    prove,
+    read_results,
+    select_rows,
 )
+from tests.small_world import make_rows, run_command
 
 import tacos
 from tacos.errors import (
@@ -31,79 +33,17 @@ from tacos.errors import (
     TrainingError,
 )
 
-OWN = {**MODELS, "judge": judge_by_instruction}
-N_ROWS = 120
-N_SELECTED = 20
-HELD_OUT = 30
-N_PAIRS = 12
-
 
 @pytest.fixture(scope="module")
 def selected(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that selected 20 of 120 rows."""
-    run = tmp_path_factory.mktemp("prove") / "run"
-    rows = make_rows(N_ROWS)
-    # The pool has a question of the held-out answers, too.
-    rows[7]["instruction"] = "What do the people of the village say about item 3?"
-    tacos.select(rows, n=N_SELECTED, run=run, **OWN)
-    return run
+    return select_rows(tmp_path_factory.mktemp("prove") / "run")
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with items, a base model and the fake environment."""
-    held_out = [
-        {
-            "instruction": f"What do the people of the village say about item {i}?",
-            "output": f"word {i} " * (i * i // 3 + 1),
-        }
-        for i in range(HELD_OUT)
-    ]
-    pairs = [
-        {
-            "instruction": f"Which of the answers number {i} do people like?",
-            "response_a": f"The better answer {i}. " * 3,
-            "response_b": f"The worse answer {i}. " * (3 if i % 2 else 9),
-            "preferred": "a" if i else "tie",
-        }
-        for i in range(N_PAIRS)
-    ]
-    write_lines(tmp_path / "held_out.jsonl", held_out)
-    write_lines(tmp_path / "pairs.jsonl", pairs)
-    make_fake_model(tmp_path / "base")
-    python = install_fake_trainer(tmp_path / "env")
-    monkeypatch.setenv("TACOS_TRAINER_PYTHON", str(python))
-    monkeypatch.delenv("TACOS_FAKE", raising=False)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def write_lines(file: Path, rows: list[dict[str, Any]]) -> None:
-    """Rows as JSON lines."""
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-
-
-def prove(run: Path, output: str = "out", **given: Any) -> tacos.Proof:
-    """An experiment of two seeds by the recipe `tiny`, with what is given over it."""
-    options: dict[str, Any] = {
-        "recipe": "tiny",
-        "model": "base",
-        "seeds": 2,
-        "held_out": "held_out.jsonl",
-        "preferences": "pairs.jsonl",
-    }
-    return tacos.prove(run, output, **(options | given))
-
-
-def read_results(folder: str = "out") -> dict[str, Any]:
-    """The results without what a clock or a kill may change."""
-    results: dict[str, Any] = json.loads(Path(folder, "results.json").read_text())
-    del results["declared"]
-    for training in results["trainings"]:
-        del training["seconds"]
-    for name in ("time_ratio", "full_seconds", "selected_seconds"):
-        del results["speed"][name]
-    return results
+    return furnish(tmp_path, monkeypatch)
 
 
 def test_an_experiment_from_plan_to_verdict(selected: Path, place: Path) -> None:
@@ -335,3 +275,62 @@ def test_the_command_prints_the_verdict_and_json(selected: Path, place: Path) ->
     code, text = run_command(*words, *items, "--json")
     assert code == 0
     assert json.loads(text)["missing"] == []
+
+
+def test_arms_of_as_many_tokens_as_the_base_model_counts(
+    selected: Path, place: Path
+) -> None:
+    plan = prove(selected, match="tokens", plan_only=True).results.plan
+    assert plan.match == "tokens"
+    # The fake tokenizer has a token per word, and two of the template for an answer.
+    n_tokens = {
+        file.parent.name + file.stem[-1]: sum(
+            2 + len(json.loads(line)["output"].split())
+            for line in file.read_text().splitlines()
+        )
+        for file in Path("out/data").glob("*/*.jsonl")
+    }
+    for name in ("random0", "random1", "longest0", "length-matched1"):
+        # The last row is taken or left, whichever is nearer.
+        assert n_tokens[name] == pytest.approx(n_tokens["selection0"], abs=27), name
+    counts = json.loads(Path("out/tokens.json").read_text())["tokens"]
+    assert sum(counts) == n_tokens["full0"]
+    n_rows = {arm.name: arm.n_rows[0] for arm in plan.arms}
+    assert n_rows["longest"] < n_rows["selection"]
+
+
+def test_counted_tokens_are_kept_and_of_one_pool(selected: Path, place: Path) -> None:
+    prove(selected, match="tokens", plan_only=True)
+    # Counted once: no environment is asked again.
+    Path("out/plan.json").unlink()
+    prove(selected, match="tokens", plan_only=True)
+    with pytest.raises(RunError, match="tokens of another pool, base model or recipe"):
+        prove(selected, match="tokens", values=["max_length=9"], plan_only=True)
+
+
+def test_tokens_that_nobody_can_count_are_refused(
+    selected: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TACOS_FAKE", "no-tokenizer")
+    with pytest.raises(ConfigError, match="tokenizer") as caught:
+        prove(selected, match="tokens")
+    assert "\n" not in str(caught.value)
+    assert not Path("out/plan.json").exists()
+    # Rows need no tokenizer to be counted.
+    prove(selected, plan_only=True)
+
+
+def test_questions_without_a_judge_are_said_to_be_left_out(
+    selected: Path, place: Path
+) -> None:
+    proof = prove(selected, questions="wonders.jsonl", plan_only=True)
+    assert "duels, since no judge is named (--judge MODEL)" in proof.notes
+    assert not proof.results.plan.judge
+    names = [each.name for each in proof.results.plan.instruments]
+    assert "duels" not in names
+    assert "No duels" in Path("out/report.html").read_text()
+
+
+def test_a_judge_needs_questions(selected: Path, place: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--questions FILE"):
+        prove(selected, settings={"llm": {"model": "tiny-1"}})

@@ -24,12 +24,10 @@ from tacos.errors import (
     InputError,
     RunError,
 )
-from tacos.formats.answer_files import read_answers, write_answers
+from tacos.formats.answer_files import write_answers
 from tacos.formats.question_sets import read_questions
 from tacos.methods.evaluating.questions import AnsweredQuestion, Question
 from tacos.workflows import select
-from tacos.workflows.experiment_duels import duel_arms
-from tacos.workflows.silent_progress import SilentProgress
 
 __all__ = ["environment"]
 
@@ -501,43 +499,3 @@ def test_the_five_test_sets_at_their_real_size(
     assert score_of_all.error is not None
     assert score_of_all.error < 0.016
     assert summary.pooled.adjusted is not None
-
-
-def test_the_arms_of_an_experiment_meet_seed_by_seed(
-    server: FaultServer, tmp_path: Path
-) -> None:
-    def answer_as(*models: str) -> dict[int, list[AnsweredQuestion]]:
-        files = [write_model(tmp_path, model) for model in models]
-        return {seed: read_answers(file) for seed, file in enumerate(files)}
-
-    ours = answer_as("ours 0", "ours 1")
-    others = {
-        "random": answer_as("random 0", "random 1"),
-        "untrained": answer_as("base"),
-    }
-    found = duel_arms(
-        "selection",
-        ours,
-        others,
-        settings(server),
-        tmp_path / "ledger.sqlite",
-        SilentProgress(),
-        selected_by=(),
-    )
-    assert {name: part.shape for name, part in found.scores.items()} == {
-        "random": (2, 60),
-        "untrained": (2, 60),
-    }
-    # As each two models by themselves.
-    for seed in (0, 1):
-        files = [tmp_path / f"{arm} {seed}.jsonl" for arm in ("ours", "random")]
-        alone = tacos.duel(*files, settings(server), ledger=tmp_path / "ledger.sqlite")
-        score_alone = alone.summaries[0].pooled.result.score
-        assert score_alone is not None
-        assert found.scores["random"][seed].mean() == pytest.approx(score_alone.mean)
-    summary = found.summaries["random"]
-    assert summary.models == ("selection", "random")
-    assert summary.pooled.result.n == 120
-    assert summary.pooled.result.score is not None
-    assert summary.pooled.result.score.n_clusters == 60
-    assert found.circular == ()

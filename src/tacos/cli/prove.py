@@ -7,14 +7,23 @@ from typing import Annotated
 
 import typer
 
-from tacos.cli.shared import console, options, progress
+from tacos.cli.shared import consent, console, option_settings, options, progress
+from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.cli.train import BaseModel, Device, RecipeName, TrainerPython
+from tacos.config import Settings
 from tacos.counts import count_words
 from tacos.methods.evaluating.experiment_results import ExperimentResults
-from tacos.report.experiment_page import describe_speed, list_cautions
+from tacos.pipeline.model_factory import resolve_evaluation_judge
+from tacos.report.experiment_page import (
+    describe_duels,
+    describe_speed,
+    list_cautions,
+)
 from tacos.report.figure_texts import NOT_KNOWN, format_measure
 from tacos.workflows import experiment_folder
 from tacos.workflows import prove as workflow
+from tacos.workflows.duel_judging import STAGE
+from tacos.workflows.experiment_duels import has_judge
 from tacos.workflows.prove import Proof
 
 Folder = Annotated[
@@ -36,18 +45,30 @@ Preferences = Annotated[
         metavar="FILE",
     ),
 ]
+Questions = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="a question set, as tacos answer reads it, that all models answer and a judge "
+        "compares (--judge); repeatable",
+        metavar="FILE",
+    ),
+]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(help="the longest answer to a question, in tokens [default: 1024]"),
+]
 RecipeSets = Annotated[
     list[str] | None,
     typer.Option("--set", help="a value of the recipe, e.g. epochs=1; repeatable"),
 ]
 Seeds = Annotated[int, typer.Option(help="trainings of each arm")]
 Match = Annotated[
-    str, typer.Option(help="what all arms have alike: rows, or tokens of answers")
+    str, typer.Option(help="what all arms have alike: rows, or trained tokens")
 ]
 Primary = Annotated[
     str,
     typer.Option(
-        help="the instrument that decides: answer-loss, preference or preference-matched"
+        help="the instrument that decides: answer-loss, preference, preference-matched or duels"
     ),
 ]
 Items = Annotated[
@@ -87,6 +108,9 @@ def prove(  # noqa: PLR0913 - the options of the command
     output: Folder,
     held_out: HeldOut = None,
     preferences: Preferences = None,
+    questions: Questions = None,
+    judge: options.Judge = None,
+    llm: options.JudgeUrl = None,
     model: BaseModel = None,
     sets: RecipeSets = None,
     seeds: Seeds = 5,
@@ -99,6 +123,11 @@ def prove(  # noqa: PLR0913 - the options of the command
     trainer_python: TrainerPython = None,
     keep_models: KeepModels = False,
     plan_only: PlanOnly = False,
+    max_tokens: MaxTokens = None,
+    settings: options.SettingsFile = None,
+    budget: options.Budget = None,
+    ledger: options.Ledger = None,
+    yes: options.Yes = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Train models on the selection and on other rows of its pool, and say which are better.
@@ -113,27 +142,54 @@ def prove(  # noqa: PLR0913 - the options of the command
     \b
       tacos prove selected.jsonl.run --recipe small --model gemma-270m/ -o experiment/ \\
         --held-out lima.json --preferences pairs.jsonl
+
+    \b
+      tacos prove selected.jsonl.run --recipe small --model gemma-270m/ -o experiment/ \\
+        --held-out lima.json --questions koala.jsonl --judge MODEL
     """
-    with progress.show_progress(show=not as_json) as bars:
-        proof = workflow.prove(
-            run,
-            output,
-            held_out=held_out or (),
-            preferences=preferences or (),
-            recipe=recipe,
-            values=sets or (),
-            model=model,
-            seeds=seeds,
-            match=match,  # type: ignore[arg-type]  # checked there
-            primary=primary,  # type: ignore[arg-type]
-            n_items=items,
-            without=without or (),
-            seed=seed,
-            device=device,  # type: ignore[arg-type]
-            trainer_python=trainer_python,
-            keep_models=keep_models,
-            plan_only=plan_only,
-            progress=bars,
+    own = {} if max_tokens is None else {"answer": {"max_tokens": max_tokens}}
+    chosen = option_settings.build_settings(
+        "robust", settings, None, EndpointOptions(llm, judge, budget), **own
+    )
+
+    def compare_arms(settings: Settings) -> Proof:
+        with progress.show_progress(show=not as_json) as bars:
+            return workflow.prove(
+                run,
+                output,
+                held_out=held_out or (),
+                preferences=preferences or (),
+                questions=questions or (),
+                settings=settings,
+                ledger=ledger,
+                recipe=recipe,
+                values=sets or (),
+                model=model,
+                seeds=seeds,
+                match=match,  # type: ignore[arg-type]  # checked there
+                primary=primary,  # type: ignore[arg-type]
+                n_items=items,
+                without=without or (),
+                seed=seed,
+                device=device,  # type: ignore[arg-type]
+                trainer_python=trainer_python,
+                keep_models=keep_models,
+                plan_only=plan_only,
+                progress=bars,
+            )
+
+    if plan_only or not has_judge(chosen):
+        proof = compare_arms(chosen)
+    else:
+        # Asked before hours of training, not after them.
+        proof = consent.run_with_consent(
+            compare_arms,
+            chosen,
+            None,
+            yes=yes,
+            models={STAGE: (resolve_evaluation_judge(chosen, chosen.duel.model),)},
+            ledger=ledger,
+            may_be_known=False,
         )
     if as_json:
         console.print_json(proof.as_dict())
@@ -151,17 +207,36 @@ def _print_proof(proof: Proof) -> None:
     console.print_line(results.verdict)
     if results.trainings:
         _print_trainings(results)
+    _print_duels(results)
     if results.speed is not None:
         console.print_line(describe_speed(results.speed))
     if not results.missing:
         for caution in list_cautions(results):
             console.print_line(caution)
+    _print_state(results)
+    console.print_line(f"report: {proof.folder / experiment_folder.REPORT}")
+
+
+def _print_state(results: ExperimentResults) -> None:
+    """Print the plan, and what is still to be done."""
     plan = results.plan
     console.print_line(f"plan {plan.hash()}, declared {results.declared}")
     if results.missing:
         n_missing = count_words(len(results.missing), "model")
         console.print_line(f"{n_missing} to go: run the same command again")
-    console.print_line(f"report: {proof.folder / experiment_folder.REPORT}")
+    elif results.unjudged:
+        n_models = count_words(len(results.unjudged), "model")
+        console.print_line(
+            f"duels with {n_models} to be judged: run the same command again"
+        )
+
+
+def _print_duels(results: ExperimentResults) -> None:
+    """Print what the judge had to do with the selection, and a line for each other arm."""
+    for circle in results.circular:
+        console.print_text(f"CIRCULAR: {circle}")
+    for line in describe_duels(results):
+        console.print_text(line)
 
 
 def _print_trainings(results: ExperimentResults) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tacos.counts import count_words
+from tacos.methods.evaluating.duels import OUTCOMES
 from tacos.methods.evaluating.experiment_plan import (
     ARMS,
     FEW_SEEDS,
@@ -13,6 +14,7 @@ from tacos.methods.evaluating.experiment_plan import (
     ExperimentPlan,
 )
 from tacos.methods.evaluating.experiment_results import (
+    DuelCounts,
     ExperimentResults,
     SpeedClaim,
     TrainedArm,
@@ -46,6 +48,7 @@ def list_experiment_sections(results: ExperimentResults) -> list[Section]:
     sections = [
         _build_verdict(results),
         _build_trainings(results),
+        _build_duels(results),
         _build_speed(results),
         _build_plan(results),
     ]
@@ -62,15 +65,15 @@ def list_cautions(results: ExperimentResults) -> list[str]:
             f"{count_words(n_seeds, 'seed')} per arm: how far trainings of one arm differ is "
             f"hardly known, and the intervals may be too narrow; take {FEW_SEEDS} or more."
         )
-    if plan.is_circular:
+    if plan.is_circular or results.circular:
         cautions.append(
             f"Circular: {plan.judge} selected the rows and judges the duels. It rewards its own "
             "taste, so the duels show nothing."
         )
     if not plan.judge:
         cautions.append(
-            "No duels: there is no judge other than the one that selected. How well the models "
-            "write was not judged."
+            "No duels: no judge is named that did not select (--judge, with --questions). How well "
+            "the models write was not judged."
         )
     cautions.append(
         "Loss on answers of people says how well a model predicts them, not how well it writes: in "
@@ -146,6 +149,61 @@ def _list_cost_cells(part: TrainedArm) -> tuple[str, ...]:
 def _format_count(value: float | None) -> str:
     """A count; none of the untrained base."""
     return NOT_KNOWN if value is None else f"{value:,.0f}"
+
+
+def _build_duels(results: ExperimentResults) -> Section | None:
+    """What a judge says of the models' answers, arm by arm."""
+    if not results.plan.judge:
+        return None
+    head = (
+        "selection against",
+        "duels",
+        *OUTCOMES,
+        "win score",
+        "at equal length",
+        "characters",
+        "judge",
+    )
+    rows = [
+        (
+            part.other,
+            f"{part.n:,}",
+            *(f"{part.outcomes[name]:,}" for name in OUTCOMES),
+            format_measure("duels", part.score),
+            format_measure("duels", part.adjusted),
+            _format_lengths(part),
+            ", ".join(part.judges) or NOT_KNOWN,
+        )
+        for part in results.duels
+    ]
+    numbers = frozenset(range(1, len(head) - 1))
+    values = {
+        "circular": list(results.circular),
+        "unjudged": [f"{other}, seed {seed}" for other, seed in results.unjudged],
+        "table": DataTable(head, rows, numbers, "The duels, of all seeds together"),
+    }
+    return Section("experiment-duels", "What a judge says", values)
+
+
+def _format_lengths(part: DuelCounts) -> str:
+    """The mean characters of both arms' answers."""
+    if part.lengths is None:
+        return NOT_KNOWN
+    own, other = part.lengths
+    return f"{own:,.0f} against {other:,.0f}"
+
+
+def describe_duels(results: ExperimentResults) -> list[str]:
+    """What the judge says, a line for each other arm."""
+    lines = []
+    for part in results.duels:
+        counts = ", ".join(f"{name} {part.outcomes[name]:,}" for name in OUTCOMES)
+        equal = format_measure("duels", part.adjusted)
+        lines.append(
+            f"duels, selection against {part.other}: win score "
+            f"{format_measure('duels', part.score)} ({counts}; at equal length {equal})"
+        )
+    return lines
 
 
 def _build_speed(results: ExperimentResults) -> Section | None:

@@ -86,6 +86,22 @@ def plan_training(
         return _prepare(rows, job, Path(name))
 
 
+def count_trained_tokens(chats: Iterable[Chat], job: TrainingJob) -> dict[str, int]:
+    """Id of a row -> the tokens of it that are trained on, by the base model's own tokenizer.
+
+    A row that cannot be trained on has none. Raises as `train_model` does.
+    """
+    # Every row of a pool is counted, whatever a training would hold out.
+    recipe = job.recipe.model_copy(update={"held_out": 0, "max_rows": 0})
+    rows = training_rows.build_training_rows(chats, [], recipe, job.seed)
+    with tempfile.TemporaryDirectory(prefix="tacos-") as name:
+        place = Path(name)
+        candidates = training_rows.write_candidates(rows, place)
+        check = _check_candidates(rows, candidates, job, place)
+    numbers = zip(rows.folder.ids, check.rows, strict=True)
+    return {id_: n_trained for id_, (_, n_trained, _) in numbers}
+
+
 def train_model(
     chats: Iterable[Chat],
     left_out: Sequence[LeftOutRow],
@@ -156,19 +172,23 @@ def _read_or_prepare(
     return old
 
 
-def _prepare(rows: TrainingRows, job: TrainingJob, place: Path) -> TrainingPlan:
-    """Check the rows as TRL will read them, and write those that it keeps."""
+def _check_candidates(
+    rows: TrainingRows,
+    candidates: Path,
+    job: TrainingJob,
+    place: Path,
+) -> RowCheck:
+    """What TRL will make of the rows that may be trained on."""
     recipe = job.recipe
     template_file = files.write_text(
         templates.read_template(recipe.template), place / f"{recipe.template}.jinja"
     )
-    candidates = training_rows.write_candidates(rows, place)
     trl_job = _build_trl_job(job, place, place, "cpu", 1, 1)
     settings = rendering.build_trl_settings(recipe, rows.layout, trl_job)
     settings_file = files.write_text(
         rendering.write_yaml(settings), place / SETTINGS_FILE
     )
-    check = check_rows(
+    return check_rows(
         job.python,
         model=job.model,
         rows_file=candidates,
@@ -178,6 +198,13 @@ def _prepare(rows: TrainingRows, job: TrainingJob, place: Path) -> TrainingPlan:
         precision=recipe.precision,
         device=job.device,
     )
+
+
+def _prepare(rows: TrainingRows, job: TrainingJob, place: Path) -> TrainingPlan:
+    """Check the rows as TRL will read them, and write those that it keeps."""
+    recipe = job.recipe
+    candidates = training_rows.write_candidates(rows, place)
+    check = _check_candidates(rows, candidates, job, place)
     _check_machine(job, check)
     numbers = range(len(check.rows))
     is_kept = [check.is_kept(number) for number in numbers]

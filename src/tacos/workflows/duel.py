@@ -35,6 +35,7 @@ from tacos.pipeline.run_loop import Progress
 from tacos.pipeline.stages import find_stage
 from tacos.workflows import arguments, kept_files
 from tacos.workflows.duel_judging import (
+    OR_COUNT,
     STAGE,
     judge_pairs,
     list_circles,
@@ -157,7 +158,7 @@ def duel(
     if target is not None:
         write_duels(duels, verdicts, target)
     if not allow_missing:
-        require_all(duels, suggest_remedy(reasons), reasons)
+        require_all(duels, suggest_remedy(reasons) + OR_COUNT, reasons)
     sides = tuple(zip(*pairs, strict=True))
     models = tuple(describe_answers(side[0].model, side) for side in sides)
     return Duels(
@@ -211,7 +212,7 @@ def recount_duels(
     if twice:
         raise InputError(f"{twice} is judged in two files: give one of them")
     if not allow_missing:
-        require_all(duels, "have them judged anew")
+        require_all(duels, "have them judged anew" + OR_COUNT)
     return Duels(summarise_duels(duels), duels, files={"judgments": read})
 
 

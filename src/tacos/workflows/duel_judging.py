@@ -23,6 +23,7 @@ from tacos.workflows.judging import judge_table
 from tacos.workflows.selection import Selection
 
 STAGE = "duel"
+OR_COUNT = ", or count the others with --allow-missing"
 N_SHOWN = 5
 """Missing questions, and reasons, that an error names."""
 Pairs = Sequence[tuple[AnsweredQuestion, AnsweredQuestion]]
@@ -76,7 +77,7 @@ def require_all(
     why = f", since {'; '.join(counts[:N_SHOWN])}" if counts else ""
     raise IncompleteError(
         f"{len(missing):,} of {count_words(len(duels), 'duel')} without a readable verdict in "
-        f"both orders ({names}){why}: {remedy}, or count the others with --allow-missing"
+        f"both orders ({names}){why}: {remedy}"
     )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -46,11 +45,8 @@ class ExperimentPool:
     removed: Mapping[str, int]
     """Why rows were taken out -> rows, the selected ones among them."""
     n_selected_removed: int
-
-    @cached_property
-    def lengths(self) -> Ints:
-        """Characters of each row's answer, which tokens are about a quarter of."""
-        return self.rows["length"].to_numpy().astype(np.int64)
+    lengths: Ints
+    """Of each row's answer: characters, or trained tokens where all arms have as many of those."""
 
     @property
     def pool_hash(self) -> str:
@@ -87,11 +83,13 @@ def build_pool(
     is_kept[[copy.row for copy in copies]] = False
     is_selected = rows["id"].is_in(list(selected_ids)).to_numpy()
     removed = Counter(f"{copy.likeness} in {copy.source}" for copy in copies)
+    kept_rows = rows.filter(pl.Series(is_kept))
     pool = ExperimentPool(
-        rows.filter(pl.Series(is_kept)),
+        kept_rows,
         np.flatnonzero(is_selected[is_kept]),
         dict(removed.most_common()),
         int((is_selected & ~is_kept).sum()),
+        lengths=kept_rows["length"].to_numpy().astype(np.int64),
     )
     if not len(pool.selected):
         raise InputError(

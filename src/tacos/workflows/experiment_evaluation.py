@@ -5,7 +5,7 @@ arms, and writes the table and the report.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from tacos.methods.evaluating.experiment_plan import (
     InstrumentName,
 )
 from tacos.methods.evaluating.experiment_results import (
+    ArmComparison,
     ExperimentResults,
     SpeedClaim,
     TrainedArm,
@@ -36,9 +37,11 @@ from tacos.trainers import trained_folder
 from tacos.trainers.trained_folder import Training as TrainingManifest
 from tacos.workflows import experiment_folder
 from tacos.workflows.experiment_arms import ExperimentPool
+from tacos.workflows.experiment_duels import ArmDuels, Judging, read_arm_duels
 from tacos.workflows.experiment_folder import DeclaredPlan, ExperimentFolder
 from tacos.workflows.experiment_models import Items, ModelMaker, read_scores
 
+CIRCULAR = "CIRCULAR: the judge of these duels also selected the rows."
 FEW_ROWS = 500
 FEWEST_SEEDS = 3
 """With fewer rows or seeds, an experiment shows that all works, and nothing else."""
@@ -54,6 +57,7 @@ class Experiment:
     plan: ExperimentPlan
     maker: ModelMaker
     notes: tuple[str, ...]
+    judging: Judging | None = None
 
     def count_rows(self, name: ArmName, seed: int) -> int:
         """The rows of one training."""
@@ -101,16 +105,44 @@ def _collect_results(
         build_instrument_values(name, members, values[name])
         for name, members in instruments.items()
     ]
+    duels = None
+    if experiment.judging is not None:
+        duels = read_arm_duels(experiment.folder, plan, experiment.judging)
+    comparisons = compare_experiment(plan, measured, duels.values if duels else None)
+    circles = _list_circles(experiment, duels)
     return ExperimentResults(
         plan=plan,
         declared=declared.declared,
         trainings=trained,
-        comparisons=compare_experiment(plan, measured),
+        comparisons=_mark_circular(comparisons) if circles else comparisons,
         missing=missing,
+        duels=duels.counts if duels else (),
+        unjudged=duels.unjudged if duels else (),
+        circular=circles,
         speed=_measure_speed(manifests),
         environment=_describe_environment(manifests),
         label=_choose_label(plan),
     )
+
+
+def _list_circles(experiment: Experiment, duels: ArmDuels | None) -> tuple[str, ...]:
+    """What the judge had to do with the selection; by its name alone before it has judged."""
+    if duels is not None and duels.circular:
+        return duels.circular
+    plan = experiment.plan
+    if not plan.is_circular:
+        return ()
+    return (f"{plan.judge} judges these answers, and selected the rows",)
+
+
+def _mark_circular(comparisons: Sequence[ArmComparison]) -> list[ArmComparison]:
+    """The same comparisons; those by duels say that their judge also selected."""
+    return [
+        replace(part, verdict=f"{part.verdict} {CIRCULAR}")
+        if part.instrument == "duels"
+        else part
+        for part in comparisons
+    ]
 
 
 def _pick_scores(

@@ -7,6 +7,9 @@ DIR/
   data/ARM/seed-0.jsonl     the rows that a training reads
   trained/ARM/seed-0/       the folder of a training (`tacos train`)
   scores/ARM/seed-0.jsonl   log-probabilities of the items' answers, a line each
+  answers/ARM/seed-0.jsonl  what the model answers to the questions of the duels
+  duels/ARM/seed-0.jsonl    the selection's answers against those of another arm, judged
+  tokens.json               tokens of every row of the pool, where all arms have as many
   results.json              the table and the verdict, as far as the experiment has come
   report.html               the same as a page
 """
@@ -36,10 +39,25 @@ ITEMS = "items"
 DATA = "data"
 TRAINED = "trained"
 SCORES = "scores"
+ANSWERS = "answers"
+DUELS = "duels"
+TOKENS = "tokens.json"
 RESULTS = "results.json"
 REPORT = "report.html"
 LOCK = ".lock"
-NAMES = (PLAN, ITEMS, DATA, TRAINED, SCORES, RESULTS, REPORT, LOCK)
+NAMES = (
+    PLAN,
+    ITEMS,
+    DATA,
+    TRAINED,
+    SCORES,
+    ANSWERS,
+    DUELS,
+    TOKENS,
+    RESULTS,
+    REPORT,
+    LOCK,
+)
 """All names that the folder may hold."""
 N_SHOWN = 3
 """Differences between plans that an error names."""
@@ -66,6 +84,14 @@ class ExperimentFolder:
     def place_scores(self, arm: str, seed: int) -> Path:
         """The scores of a model."""
         return self.root / SCORES / arm / f"seed-{seed}.jsonl"
+
+    def place_answers(self, arm: str, seed: int) -> Path:
+        """The answers of a model."""
+        return self.root / ANSWERS / arm / f"seed-{seed}.jsonl"
+
+    def place_duels(self, other: str, seed: int) -> Path:
+        """The judged duels of the selection's model with a seed against one of another arm."""
+        return self.root / DUELS / other / f"seed-{seed}.jsonl"
 
     def check(self) -> None:
         """Raise `OutputError` if the folder cannot be used, or holds files of others."""

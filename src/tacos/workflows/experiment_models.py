@@ -105,7 +105,7 @@ def score_arm(
     progress.start(name, len(chats))
     # In 32-bit floats: what a short training changes is lost in 16 bits.
     with TrainedModel(
-        _open_model(folder, maker, arm, seed), maker.python, "float32"
+        open_arm_model(folder, maker, arm, seed), maker.python, "float32"
     ) as model:
         scored = model.score_answers(
             chats,
@@ -169,7 +169,7 @@ def drop_model(folder: ExperimentFolder, arm: ArmName, seed: int) -> None:
         shutil.rmtree(model, ignore_errors=True)
 
 
-def _open_model(
+def open_arm_model(
     folder: ExperimentFolder,
     maker: ModelMaker,
     arm: ArmName,

@@ -12,61 +12,47 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import ValidationError
-
 from tacos.errors import ConfigError
-from tacos.methods.evaluating import arm_differences, experiment_items
-from tacos.methods.evaluating.experiment_items import ExperimentItem
+from tacos.llm.ledger.location import list_ledger_files
 from tacos.methods.evaluating.experiment_plan import (
     ARMS,
-    PRIMARY_COMPARISONS,
     ArmName,
-    ExperimentPlan,
     InstrumentName,
     Match,
 )
-from tacos.methods.evaluating.experiment_results import (
-    ExperimentResults,
-)
+from tacos.methods.evaluating.experiment_results import ExperimentResults
 from tacos.pipeline.run_loop import Progress
 from tacos.trainers import environment, trained_folder
-from tacos.trainers.model_training import digest_model
 from tacos.trainers.recipe import Recipe, read_recipe
 from tacos.trainers.row_check import Device
 from tacos.workflows import arguments, experiment_folder, kept_files
-from tacos.workflows.experiment_arms import (
-    build_pool,
-    draw_arm,
-    plan_arms,
-)
-from tacos.workflows.experiment_evaluation import (
-    Experiment,
-    list_instruments,
-    write_results,
-)
+from tacos.workflows.experiment_answers import answer_questions
+from tacos.workflows.experiment_duels import choose_judging, judge_arms
+from tacos.workflows.experiment_evaluation import Experiment, write_results
 from tacos.workflows.experiment_folder import DeclaredPlan, ExperimentFolder
-from tacos.workflows.experiment_inputs import (
-    describe_left_out,
-    read_held_out,
-    read_preferences,
-)
 from tacos.workflows.experiment_models import (
     ModelMaker,
     drop_model,
     score_arm,
     train_arm,
 )
-from tacos.workflows.selection import GivenRun, Selection, load
+from tacos.workflows.experiment_preparation import (
+    INSTRUMENTS_OF,
+    Design,
+    prepare_experiment,
+    write_inputs,
+)
+from tacos.workflows.given_settings import (
+    GivenSettings,
+    list_setting_files,
+    resolve_settings,
+)
+from tacos.workflows.selection import GivenRun, load
 from tacos.workflows.silent_progress import choose_progress
 
 OPTIONAL_ARMS: tuple[ArmName, ...] = ("length-matched", "full", "untrained")
 """Arms that an experiment may go without: no primary comparison is about them."""
 MATCHES: tuple[Match, ...] = get_args(Match)
-INSTRUMENTS_OF: dict[str, tuple[InstrumentName, ...]] = {
-    "answer-loss": ("answer-loss",),
-    "preference": ("preference", "preference-matched"),
-}
-"""File of items -> the instruments that read it."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +79,9 @@ def prove(  # noqa: PLR0913 - the options of the command
     *,
     held_out: Any = (),
     preferences: Any = (),
+    questions: Any = (),
+    settings: GivenSettings = None,
+    ledger: str | Path | None = None,
     recipe: str | Path = "small",
     values: Sequence[str] = (),
     model: str | Path | None = None,
@@ -116,11 +105,17 @@ def prove(  # noqa: PLR0913 - the options of the command
         held_out: Data sets of answers that people wrote, for the instrument "answer-loss".
         preferences: Files of pairs of which people prefer one, as `tacos.calibrate` reads them, for
             the instruments "preference" and "preference-matched".
+        questions: Question sets, as `tacos.answer` reads them, that all models answer where a
+            judge is named, for the instrument "duels".
+        settings: All settings, or nested ones over the defaults: `duel.model` or `llm.model` names
+            the judge of the duels, `answer` says how models answer.
+        ledger: The file of paid replies, or the address of a PostgreSQL database that holds them;
+            a file in the user's data folder by default.
         recipe: The recipe of all arms, by name or as a TOML file.
         values: Values that replace those of the recipe, such as "epochs=1".
         model: The base model: a folder, or a name on the Hugging Face hub; None for the recipe's.
         seeds: Trainings of each arm.
-        match: What all arms have alike: "rows" or "tokens" (of answers, by their characters).
+        match: What all arms have alike: "rows", or trained "tokens" by the base model's tokenizer.
         primary: The instrument that decides.
         n_items: The most items of each file of items, spread evenly over lengths; None for all.
         without: Arms that are left out: "length-matched", "full", "untrained".
@@ -132,7 +127,9 @@ def prove(  # noqa: PLR0913 - the options of the command
         progress: Told of each training.
 
     Raises:
-        ConfigError: A recipe, model, arm or instrument is wrong or missing.
+        ConfigError: A recipe, model, arm, judge or instrument is wrong or missing.
+        FailureRateError: Models or the judge answer hardly anything.
+        IncompleteError: A question was not judged in both orders; the same call goes on.
         InputError: The run has no selection, or the items cannot be read.
         OutputError: The folder holds something else, or cannot be written.
         RunError: The folder holds an experiment that was declared otherwise, or is in use.
@@ -141,18 +138,28 @@ def prove(  # noqa: PLR0913 - the options of the command
     folder = ExperimentFolder(arguments.to_path("output", output))
     done = load(run)
     watcher = choose_progress(progress)
+    location = arguments.to_ledger_location(ledger)
+    chosen = resolve_settings(settings)
     given = {
         "answer-loss": arguments.list_items(held_out),
         "preference": arguments.list_items(preferences),
     }
-    _check_given(given, primary, seeds, match, n_items)
+    asked = [file.path for file in arguments.to_files("questions", questions)]
+    judging = choose_judging(asked, chosen, location, done)
+    _check_given(given, primary, seeds, match, n_items, has_duels=judging is not None)
     arms = _choose_arms(without)
     folder.check()
     # A file of items, or the run itself, must not lie where this command writes.
     read = [part for parts in given.values() for part in parts]
     kept_files.check_folder_kept(
         folder.root,
-        [done.run, *kept_files.list_data_files(read)],
+        [
+            done.run,
+            *asked,
+            *list_setting_files(settings),
+            *list_ledger_files(location),
+            *kept_files.list_data_files(read),
+        ],
     )
     maker = _choose_maker(read_recipe(recipe, values), model, device, trainer_python)
     if "untrained" in arms and not Path(maker.base_model).is_dir():
@@ -160,16 +167,20 @@ def prove(  # noqa: PLR0913 - the options of the command
             f"the untrained base must be a folder, and {maker.base_model} is none: download it, or "
             "go without that arm (--without untrained)"
         )
+    design = Design(tuple(arms), seeds, match, primary, n_items, seed)
     with experiment_folder.lock_experiment(folder):
-        experiment = _prepare(
-            folder, done, given, maker, arms, seeds, match, primary, n_items, seed
-        )
+        experiment = prepare_experiment(folder, done, given, design, maker, judging)
         declared = experiment_folder.declare_plan(folder, experiment.plan)
-        _write_inputs(experiment)
+        write_inputs(experiment)
         if not plan_only:
             _run_trainings(experiment, declared, watcher, keep_models=keep_models)
+            if judging is not None:
+                judge_arms(folder, experiment.plan, judging, watcher)
         results = write_results(experiment, declared)
-    return Proof(folder.root, results, experiment.notes)
+    notes = list(experiment.notes)
+    if asked and judging is None:
+        notes.append("duels, since no judge is named (--judge MODEL)")
+    return Proof(folder.root, results, tuple(notes))
 
 
 # Before the first training
@@ -181,17 +192,22 @@ def _check_given(
     seeds: int,
     match: Match,
     n_items: int | None,
+    *,
+    has_duels: bool,
 ) -> None:
     """Raise `ConfigError` for options that cannot be met."""
-    if not any(given.values()):
+    if not any(given.values()) and not has_duels:
         raise ConfigError(
-            "nothing to measure by: name answers that people wrote (--held-out FILE), or pairs of "
-            "which people prefer one (--preferences FILE)"
+            "nothing to measure by: name answers that people wrote (--held-out FILE), pairs of "
+            "which people prefer one (--preferences FILE), or questions and a judge of their "
+            "answers (--questions FILE --judge MODEL)"
         )
     arguments.check_choice("match (--match)", match, MATCHES)
     measured = [
         name for file, names in INSTRUMENTS_OF.items() if given[file] for name in names
     ]
+    if has_duels:
+        measured.append("duels")
     arguments.check_choice("primary (--primary)", primary, measured)
     arguments.check_type("seeds", seeds, int, "a number")
     if seeds < 2:
@@ -239,88 +255,6 @@ def _choose_maker(
     )
 
 
-def _prepare(  # noqa: PLR0913 - what a plan is made of
-    folder: ExperimentFolder,
-    done: Selection,
-    given: Mapping[str, Sequence[Any]],
-    maker: ModelMaker,
-    arms: Sequence[ArmName],
-    seeds: int,
-    match: Match,
-    primary: InstrumentName,
-    n_items: int | None,
-    seed: int,
-) -> Experiment:
-    """Read items and pool, draw all arms, and plan the experiment."""
-    held_out = read_held_out(given["answer-loss"])
-    pairs = read_preferences(given["preference"])
-    all_items = {"answer-loss": held_out.items, "preference": pairs.items}
-    test_sets: dict[str, list[str]] = {}
-    for item in [*held_out.items, *pairs.items]:
-        test_sets.setdefault(item.source, []).append(item.question)
-    pool = build_pool(done, test_sets)
-    items: dict[InstrumentName, Sequence[ExperimentItem]] = {}
-    for file, members in all_items.items():
-        if members:
-            drawn = experiment_items.sample_items(members, n_items, seed)
-            items[INSTRUMENTS_OF[file][0]] = drawn
-    planned = plan_arms(pool, arms, match, range(seeds))
-    instruments = [
-        experiment_items.describe_instrument(name, members)
-        for name, members in list_instruments(items).items()
-    ]
-    try:
-        plan = ExperimentPlan(
-            n_pool=pool.rows.height,
-            pool_hash=pool.pool_hash,
-            n_selected=len(pool.selected),
-            selection_hash=pool.selection_hash,
-            removed=dict(pool.removed),
-            recipe=maker.recipe.name,
-            recipe_hash=maker.recipe.hash,
-            base_model=Path(maker.base_model).name,
-            base_model_hash=digest_model(maker.base_model),
-            max_length=maker.recipe.max_length,
-            match=match,
-            arms=tuple(planned),
-            instruments=tuple(instruments),
-            primary=primary,
-            comparisons=PRIMARY_COMPARISONS,
-            n_draws=arm_differences.N_DRAWS,
-            seed=seed,
-        )
-    except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{reason}; name another (--primary)") from None
-    notes = [*describe_left_out(held_out), *describe_left_out(pairs)]
-    if pool.n_selected_removed:
-        notes.append(
-            f"{pool.n_selected_removed:,} selected rows ask what a held-out file asks, and were "
-            "taken out of all arms"
-        )
-    return Experiment(folder, pool, items, plan, maker, tuple(notes))
-
-
-def _write_inputs(experiment: Experiment) -> None:
-    """Write items, template and the rows of every training, as far as they are not there."""
-    folder = experiment.folder
-    for name, members in experiment.items.items():
-        place = folder.place_items(name)
-        if not place.is_file():
-            experiment_folder.write_items(place, members)
-    for arm in experiment.plan.arms:
-        if arm.name == "untrained":
-            continue
-        for seed in arm.seeds:
-            place = folder.place_rows(arm.name, seed)
-            if not place.is_file():
-                places = draw_arm(
-                    experiment.pool, arm.name, experiment.plan.match, seed
-                )
-                rows = experiment.pool.read_rows(places)
-                experiment_folder.write_rows(place, rows)
-
-
 # Training and measuring
 
 
@@ -335,7 +269,9 @@ def _run_trainings(
     trainings = experiment.plan.list_trainings()
     for number, (arm, seed) in enumerate(trainings, 1):
         folder = experiment.folder
-        if folder.place_scores(arm, seed).is_file():
+        judging = experiment.judging
+        is_answered = judging is None or folder.place_answers(arm, seed).is_file()
+        if folder.place_scores(arm, seed).is_file() and is_answered:
             continue
         progress.announce(
             f"model {number} of {len(trainings)}: {arm}, seed {seed} "
@@ -350,6 +286,16 @@ def _run_trainings(
             experiment.items,
             progress,
         )
+        if judging is not None:
+            answer_questions(
+                folder,
+                experiment.maker,
+                arm,
+                seed,
+                judging.questions,
+                judging.settings,
+                progress,
+            )
         if not keep_models:
             drop_model(folder, arm, seed)
         write_results(experiment, declared)

@@ -3,7 +3,12 @@
 import dataclasses
 import re
 
-from tests.experiments import make_comparison, make_plan, make_results
+from tests.experiments import (
+    make_comparison,
+    make_duel_counts,
+    make_plan,
+    make_results,
+)
 
 from tacos.report.experiment_page import (
     describe_speed,
@@ -80,6 +85,33 @@ def test_few_seeds_and_a_missing_judge_are_said() -> None:
 def test_the_same_judge_is_called_circular() -> None:
     results = make_results(plan=make_plan(judge="embedded", is_circular=True))
     assert any("Circular: embedded" in line for line in list_cautions(results))
+
+
+def test_duels_are_shown_with_their_counts_and_their_circle() -> None:
+    plan = make_plan(judge="judge-1")
+    circle = "judge-1 judges these answers, and was the model of stage judge of run"
+    results = make_results(
+        plan=plan,
+        duels=[make_duel_counts(), make_duel_counts(other="full", adjusted=None)],
+        circular=[circle],
+        unjudged=[("longest", 1)],
+    )
+    text = read_text(render_experiment(results))
+    assert "random 40 20 6 4 10 61.2% 58.0% 812 against 640 judge-1-2026" in text
+    assert "full 40 20 6 4 10 61.2% n/a" in text
+    assert f"CIRCULAR: {circle}" in text
+    assert "Not judged yet: longest, seed 1." in text
+    assert "No duels" not in text
+
+
+def test_without_a_judge_there_is_no_section_of_duels() -> None:
+    assert "What a judge says" not in render_experiment(make_results())
+
+
+def test_duels_that_decide_are_waited_for() -> None:
+    plan = make_plan(judge="judge-1")
+    results = make_results(plan=plan, comparisons=[], unjudged=[("random", 0)])
+    assert results.verdict == "No verdict yet: the duels are not judged."
 
 
 def test_a_label_stands_before_every_figure() -> None:

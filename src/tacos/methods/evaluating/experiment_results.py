@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tacos.counts import count_words
+from tacos.methods.evaluating.duels import Outcome
 from tacos.methods.evaluating.experiment_plan import (
     ArmName,
     ExperimentPlan,
@@ -58,6 +59,24 @@ class ArmComparison:
 
 
 @dataclass(frozen=True, slots=True)
+class DuelCounts:
+    """The duels of the selection's models against those of another arm, over all seeds.
+
+    `outcomes` count wins, ties, flips and losses of the selection; `score` is its mean share of
+    the points, `adjusted` the same at equal length, None where it cannot be told. `lengths` are the
+    mean characters of both arms' answers, `judges` those that answered, as their server calls them.
+    """
+
+    other: ArmName
+    n: int
+    outcomes: Mapping[Outcome, int]
+    score: float
+    adjusted: float | None
+    lengths: tuple[float, float] | None
+    judges: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SpeedClaim:
     """The full pool against the selection, of one training each (means over seeds)."""
 
@@ -90,6 +109,12 @@ class ExperimentResults:
     comparisons: Sequence[ArmComparison]
     missing: Sequence[tuple[ArmName, int]] = ()
     """Arm and seed of the trainings that are not finished."""
+    duels: Sequence[DuelCounts] = ()
+    """One for each other arm; empty without a judge."""
+    unjudged: Sequence[tuple[ArmName, int]] = ()
+    """Other arm and seed of the duels that are not judged."""
+    circular: Sequence[str] = ()
+    """What the judge of the duels had to do with the selection, in sentences."""
     speed: SpeedClaim | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     """Device and versions of the training environment."""
@@ -100,6 +125,8 @@ class ExperimentResults:
     def verdict(self) -> str:
         """The answer in words: of the primary comparisons, or that they are not complete."""
         decided = [part.verdict for part in self.comparisons if part.is_primary]
+        if len(decided) < len(self.plan.comparisons) and not self.missing:
+            return "No verdict yet: the duels are not judged."
         if len(decided) < len(self.plan.comparisons):
             n_missing = count_words(len(self.missing), "training")
             verb = "is" if len(self.missing) == 1 else "are"
@@ -116,13 +143,18 @@ class ExperimentResults:
             "comparisons": [_list_fields(part) for part in self.comparisons],
             "trainings": [_list_fields(part) for part in self.trainings],
             "missing": [list(training) for training in self.missing],
+            "duels": [_list_fields(part) for part in self.duels],
+            "unjudged": [list(pair) for pair in self.unjudged],
+            "circular": list(self.circular),
             "speed": None if self.speed is None else _describe_speed(self.speed),
             "environment": dict(self.environment),
             "plan": self.plan.model_dump(mode="json"),
         }
 
 
-def _list_fields(record: TrainedArm | ArmComparison | SpeedClaim) -> dict[str, Any]:
+def _list_fields(
+    record: TrainedArm | ArmComparison | DuelCounts | SpeedClaim,
+) -> dict[str, Any]:
     """Field -> value."""
     return {name: getattr(record, name) for name in record.__slots__}
 

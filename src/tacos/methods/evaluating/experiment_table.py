@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from tacos.methods.evaluating.arm_differences import (
     adjust_by_holm,
     compare_arms,
 )
+from tacos.methods.evaluating.arm_duels import compare_duels
 from tacos.methods.evaluating.experiment_items import ExperimentItem, number_questions
 from tacos.methods.evaluating.experiment_plan import (
     LOWER_IS_BETTER,
@@ -28,6 +30,9 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Training = tuple[ArmName, int]
 """Arm and seed."""
+Pair = tuple[ArmName, ArmName]
+Compare = Callable[[Pair], ArmDifference | None]
+"""The difference of two arms on an instrument; None if something of theirs is missing."""
 
 POINTS = 100
 """Shares are compared as points of a hundred, in words."""
@@ -63,6 +68,18 @@ class InstrumentValues:
     name: InstrumentName
     values: Mapping[Training, Floats]
     clusters: Ints
+
+
+@dataclass(frozen=True)
+class DuelValues:
+    """What a judge says of the selection's models against those of other arms.
+
+    `scores` has (n_seeds, n_questions) for every other arm, from 0 to 1; `questions` (n_questions,)
+    are their clusters.
+    """
+
+    scores: Mapping[ArmName, Floats]
+    questions: Ints
 
 
 def measure_items(
@@ -115,33 +132,39 @@ def build_instrument_values(
 def compare_experiment(
     plan: ExperimentPlan,
     measured: Sequence[InstrumentValues],
+    duels: DuelValues | None = None,
 ) -> list[ArmComparison]:
     """The selection against every other arm on every instrument, the primary ones first.
 
-    Arms of which a training is missing are left out, so a verdict rests on all that was planned.
+    Arms of which a training or a duel is missing are left out, so a verdict rests on all that was
+    planned.
     """
-    primary = next(part for part in measured if part.name == plan.primary)
-    comparisons = _compare_primary(plan, primary)
-    for part in measured:
+    instruments: dict[InstrumentName, Compare] = {
+        part.name: partial(_compare_values, plan, part) for part in measured
+    }
+    if duels is not None:
+        instruments["duels"] = partial(_compare_duels, plan, duels)
+    comparisons = _compare_primary(plan, instruments[plan.primary])
+    for name, compare in instruments.items():
         for arm in plan.arms:
-            pair: tuple[ArmName, ArmName] = ("selection", arm.name)
-            is_decided = part.name == plan.primary and pair in plan.comparisons
+            pair: Pair = ("selection", arm.name)
+            is_decided = name == plan.primary and pair in plan.comparisons
             if arm.name == "selection" or is_decided:
                 continue
-            difference = _compare_pair(plan, part, pair)
+            difference = compare(pair)
             if difference is not None:
                 comparisons.append(
-                    _build_comparison(part.name, pair, difference, difference.p_value)
+                    _build_comparison(name, pair, difference, difference.p_value)
                 )
     return comparisons
 
 
 def _compare_primary(
     plan: ExperimentPlan,
-    part: InstrumentValues,
+    compare: Compare,
 ) -> list[ArmComparison]:
     """The declared comparisons with Holm's correction; none while one of them is incomplete."""
-    differences = [_compare_pair(plan, part, pair) for pair in plan.comparisons]
+    differences = [compare(pair) for pair in plan.comparisons]
     complete = [each for each in differences if each is not None]
     if len(complete) < len(plan.comparisons):
         return []
@@ -154,7 +177,7 @@ def _compare_primary(
         is_known = difference.p_value is not None
         comparisons.append(
             _build_comparison(
-                part.name,
+                plan.primary,
                 pair,
                 difference,
                 p_value if is_known else None,
@@ -165,12 +188,12 @@ def _compare_primary(
     return comparisons
 
 
-def _compare_pair(
+def _compare_values(
     plan: ExperimentPlan,
     part: InstrumentValues,
-    pair: tuple[ArmName, ArmName],
+    pair: Pair,
 ) -> ArmDifference | None:
-    """The difference of two arms; None if a training of theirs is missing."""
+    """The difference of two arms by their values; None if a training of theirs is missing."""
     stacked = [_stack_arm(plan, part, name) for name in pair]
     values, others = stacked
     if values is None or others is None:
@@ -182,6 +205,20 @@ def _compare_pair(
         plan.seed,
         is_trained=pair[1] != "untrained",
     )
+
+
+def _compare_duels(
+    plan: ExperimentPlan,
+    duels: DuelValues,
+    pair: Pair,
+) -> ArmDifference | None:
+    """How far the first of two arms is above one half; None while duels are missing."""
+    other = plan.find_arm(pair[1])
+    scores = duels.scores.get(pair[1])
+    if other is None or scores is None:
+        return None
+    n_other_seeds = 0 if pair[1] == "untrained" else len(other.seeds)
+    return compare_duels(scores, duels.questions, plan.seed, n_other_seeds)
 
 
 def _stack_arm(

@@ -4,11 +4,12 @@ import re
 
 import numpy as np
 import pytest
-from tests.experiments import make_plan
+from tests.experiments import make_instrument, make_plan
 
 from tacos.methods.evaluating.experiment_plan import ExperimentPlan, InstrumentName
 from tacos.methods.evaluating.experiment_table import (
     AnswerScore,
+    DuelValues,
     Floats,
     InstrumentValues,
     Training,
@@ -109,3 +110,35 @@ def test_an_arm_that_was_trained_once_has_no_interval_and_the_base_has_one() -> 
     assert others["full"].low is None
     assert others["full"].verdict.startswith("No verdict")
     assert others["untrained"].low is not None
+
+
+def test_duels_are_measured_from_one_half_in_points() -> None:
+    plan = make_plan(
+        instruments=(make_instrument("duels", {"short": N_ITEMS}),), primary="duels"
+    )
+    generator = np.random.default_rng(3)
+    scores = {
+        "random": generator.choice([0.5, 0.75, 1.0], (2, N_ITEMS)),
+        "longest": generator.choice([0.25, 0.5, 0.75], (2, N_ITEMS)),
+        "full": generator.choice([0.0, 0.5], (2, N_ITEMS)),
+        "untrained": generator.choice([0.75, 1.0], (2, N_ITEMS)),
+    }
+    duels = DuelValues(scores, np.arange(N_ITEMS))
+    parts = {part.other: part for part in compare_experiment(plan, [], duels)}
+    assert parts["random"].gain == pytest.approx(0.25, abs=0.03)
+    assert re.search(r"better than random by 2\d\.\d points", parts["random"].verdict)
+    assert parts["random"].is_primary
+    assert parts["longest"].verdict.startswith("No difference larger than ")
+    # One model on the other side: how far another would stray is unknown.
+    assert parts["full"].low is None
+    assert parts["untrained"].low is not None
+    # Not judged yet, so not compared.
+    assert "length-matched" not in parts
+
+
+def test_the_primary_duels_wait_for_both_comparisons() -> None:
+    plan = make_plan(
+        instruments=(make_instrument("duels", {"short": N_ITEMS}),), primary="duels"
+    )
+    duels = DuelValues({"random": np.full((2, N_ITEMS), 0.75)}, np.arange(N_ITEMS))
+    assert compare_experiment(plan, [], duels) == []
