@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tacos.models import int8_tensors
+from tacos.models import int8_tensors, whole_products
 
 Array = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int8]
@@ -129,14 +129,16 @@ def project_columns(block: Block, values: npt.NDArray[np.floating[Any]]) -> Arra
 class Supports(NamedTuple):
     """Support rows as a product needs them: their columns (columns, m), their squares (m,)."""
 
-    columns: npt.NDArray[np.float32]
+    columns: Whole | npt.NDArray[np.float32]
     squares: npt.NDArray[np.float32]
 
     @classmethod
     def prepare(cls, supports: Whole) -> Supports:
         """Prepare support rows (m, columns) once for many products."""
-        values = supports.astype(np.float32)
-        return cls(values.T, _square_lengths(values))
+        return cls(
+            whole_products.prepare_right(supports.T),
+            _square_lengths(supports.astype(np.float32)),
+        )
 
 
 def compute_kernel(
@@ -145,10 +147,9 @@ def compute_kernel(
     scale: float,
 ) -> npt.NDArray[np.float32]:
     """Compute exp(-scale |row - support|^2), float32 of shape (rows, supports)."""
-    values = rows.astype(np.float32)
     # |a - b|^2 = a^2 - 2 ab + b^2, each of it a whole number
-    kernel: npt.NDArray[np.float32] = (-2 * values) @ supports.columns
-    kernel += _square_lengths(values)[:, None]
+    kernel = whole_products.multiply_whole(rows, supports.columns, factor=-2)
+    kernel += _square_lengths(rows.astype(np.float32))[:, None]
     kernel += supports.squares
     kernel *= np.float32(-scale)
     np.exp(kernel, out=kernel)

@@ -50,6 +50,10 @@ from tacos.store.exact_duplicates import DuplicateFinder
 T = TypeVar("T")
 R = TypeVar("R")
 
+ROWS_PER_SHARE = 2_500
+ROWS_WORTH_SHARING = 8_000
+"""To start processes for fewer rows would take longer than to answer them."""
+
 
 @dataclass(frozen=True)
 class QuestionBatch:
@@ -184,14 +188,12 @@ def _execute_prompt_stage(stage: PromptStage, inputs: StageInputs) -> dict[str, 
         for number, batch in enumerate(questions)
     )
     n_known = first.count_by_batch()
-    # Each process that asks gets its share of a batch.
-    n_shares = inputs.engine.n_clients if model.where == "thread" else 1
     shares = _map_unfinished(
         work,
         batches,
         model.where,
         inputs,
-        lambda batch: batch.split(n_shares),
+        lambda batch: batch.split(_count_shares(batch, model, inputs.engine)),
     )
     for number, answered_shares in shares:
         answered = _join_shares(answered_shares)
@@ -208,6 +210,19 @@ def _execute_prompt_stage(stage: PromptStage, inputs: StageInputs) -> dict[str, 
         inputs.advance(n_batch - n_known[number])
     pointwise = getattr(model, "pointwise_members", model.pointwise)
     return price_spending({**notes, "pointwise": pointwise}, inputs.settings)
+
+
+def _count_shares(batch: QuestionBatch, model: Model, engine: Engine) -> int:
+    """Shares of a batch: one for each process that asks, or some that end at about the same time
+    in all processes that compute.
+    """
+    if model.where == "thread":
+        return engine.n_clients
+    n_rows = batch.rows.height
+    # A user's own function is called once for each batch.
+    if model.where == "here" or n_rows < ROWS_WORTH_SHARING:
+        return 1
+    return n_rows // ROWS_PER_SHARE
 
 
 def _ask_first_questions(
