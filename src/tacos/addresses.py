@@ -128,6 +128,19 @@ def redact_address(address: str) -> str:
     return f"{scheme}://{host}{slash}{path}"
 
 
+def find_address_in_path(path: Path) -> str:
+    """The address, redacted, that was taken for a path; "" for what is a path.
+
+    >>> find_address_in_path(Path("https://me:secret@host/a.txt"))
+    'https://host/a.txt'
+    """
+    # As a path, an address has one slash after its scheme.
+    scheme, found, rest = str(path).partition(":/")
+    if not found or len(scheme) < len("s3") or Path(f"{scheme}:").exists():
+        return ""
+    return redact_address(f"{scheme}://{rest.lstrip('/')}")
+
+
 def has_query(address: str) -> bool:
     """Whether an address has a query, which is never shown."""
     return redact_address(address) != address and "?" in address

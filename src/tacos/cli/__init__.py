@@ -10,6 +10,7 @@ import sys
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 import tacos
 from tacos.cli import (
@@ -192,7 +193,10 @@ def run_app(started: float) -> None:
         # Every path of a command line, whichever option it belongs to.
         for word in sys.argv[1:]:
             check_file_name(word)
-        app()
+        sys.exit(app(standalone_mode=False))
+    except TyperException as error:
+        print(_describe_misuse(error), file=sys.stderr)
+        sys.exit(error.exit_code)
     except TacosError as error:
         # What the error leaves behind is noted on it.
         notes = getattr(error, "__notes__", [])
@@ -204,3 +208,14 @@ def run_app(started: float) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)  # 128 + SIGPIPE, as shells report it
+
+
+def _describe_misuse(error: TyperException) -> str:
+    """Why a command line cannot be parsed, in one line; help pages stay as they are."""
+    message = error.format_message().strip()
+    if len(message.splitlines()) > 1:
+        return message
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "tacos"
+    reason = f"{message[:1].lower()}{message[1:]}".rstrip(".")
+    return clean_line(f"tacos: {reason}; see {command} --help")

@@ -22,6 +22,7 @@ from typing import BinaryIO, cast
 
 import zstandard
 
+from tacos.addresses import find_address_in_path
 from tacos.errors import InputError
 from tacos.formats.detection import FORMATS_READ
 
@@ -85,6 +86,12 @@ def explain_read_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
+        address = find_address_in_path(path)
+        if address:
+            raise InputError(
+                f"{address} is an address, and this file is read from here only: "
+                "fetch it first, or give <(curl ADDRESS)"
+            ) from None
         raise InputError(f"{path}: no such file; check the name") from None
     except OSError as error:
         raise InputError(

@@ -28,14 +28,15 @@ def read_size(artifacts: Mapping[str, Artifact], settings: Settings) -> str | in
 
 
 def describe_asked(summary: RunSummary, asked: str | int, inputs: Sequence[str]) -> str:
-    """Size, input, preset and seed; `inputs` are the files that were read."""
+    """Size, input, preset and seed; `inputs` are the files that were read, beside extended runs."""
     size = parse_size(asked)
     n = str(size)
     if size.unit == "rows":
         n = f"{size.value:,.0f}"
     if size.unit == "tokens":
         n = f"{size.value:,.0f} tokens"
-    names = [Path(name).name for name in inputs]
+    extended = summary.extended.get("runs", ()) if summary.extended else ()
+    names = [Path(name).name for name in (*inputs, *extended)]
     of = f" of {count_words(summary.n_read, 'row')}"
     if names:
         shown = ", ".join(names[:N_NAMED])

@@ -7,6 +7,7 @@ absent or complete.
 from __future__ import annotations
 
 import bz2
+import fcntl
 import gzip
 import hashlib
 import lzma
@@ -18,7 +19,7 @@ from typing import BinaryIO, cast
 
 import zstandard
 
-from tacos.addresses import redact_address
+from tacos.addresses import find_address_in_path
 from tacos.errors import OutputError
 
 READ_SIZE = 1 << 20
@@ -52,14 +53,11 @@ def name_beside(target: Path, ending: str) -> Path:
 
 def check_is_here(target: Path) -> None:
     """Raise `OutputError` for an output that is an address, which may hold a login."""
-    # As a path, an address has one slash after its scheme.
-    scheme, found, rest = str(target).partition(":/")
-    if not found or len(scheme) < len("s3") or Path(f"{scheme}:").exists():
-        return
-    address = redact_address(f"{scheme}://{rest.lstrip('/')}")
-    raise OutputError(
-        f"{address} is an address: name a file here, and send it there afterwards"
-    )
+    address = find_address_in_path(target)
+    if address:
+        raise OutputError(
+            f"{address} is an address: name a file here, and send it there afterwards"
+        )
 
 
 def check_parent(target: Path, parent: Path) -> None:
@@ -87,6 +85,44 @@ def make_folder(path: str | Path) -> Path:
     with explain_os_errors(Path(path)):
         Path(path).mkdir(parents=True, exist_ok=True)
     return Path(path)
+
+
+@contextmanager
+def hold_output(target: Path) -> Iterator[None]:
+    """Keep other processes from writing the target, and what comes with it, while the context
+    lasts; what killed ones left of writing it is removed.
+
+    Raises `OutputError` where one is at it.
+    """
+    if _is_special_file(target):
+        yield
+        return
+    place = target.resolve()
+    lock = place.with_name(f".{place.name}.lock")
+    with explain_os_errors(target), lock.open("a+b") as handle:
+        # The lock goes with the open file: the system drops it even where a process is killed.
+        if not _take_lock(handle, lock):
+            raise OutputError(
+                f"{target} is being written by another process: "
+                "wait for it, or name another output (-o)"
+            )
+        try:
+            for path in list(place.parent.iterdir()):
+                if is_remnant(path.name, place.name):
+                    path.unlink(missing_ok=True)
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def _take_lock(handle: BinaryIO, path: Path) -> bool:
+    """Lock an open file at once, if it still is the one at the path."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    # The process before may have removed it after it was opened here.
+    return path.exists() and os.path.samestat(os.fstat(handle.fileno()), path.stat())
 
 
 @contextmanager

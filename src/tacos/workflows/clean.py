@@ -28,6 +28,7 @@ from tacos.pipeline.steps.cleaning import (
     find_unfit_rows,
     read_evaluation_prompts,
 )
+from tacos.store import files
 from tacos.store.artifacts import Store
 from tacos.workflows import arguments, cleaned_rows, kept_files
 from tacos.workflows.cleaned_rows import RowMasking
@@ -146,7 +147,10 @@ def clean(  # noqa: PLR0913 - the options of the command
     prompts, evaluation_sets = read_evaluation_prompts(evaluation_files)
     dropping = chosen.difference(sensitive) if mask else chosen
     cleaning_rules = CleaningRules(dropping, bounds, prompts, wanted)
-    with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
+    with (
+        files.hold_output(target),
+        tempfile.TemporaryDirectory(prefix="tacos-") as folder,
+    ):
         store = Store(Path(folder))
         source = sources.open_source(data, store.root)
         samples = read_samples(source, _read_every_row(of_reading), store)

@@ -181,7 +181,7 @@ def export(  # noqa: PLR0913 - the options of the command
         )
     names: tuple[str, ...] = ()
     if target is not None:
-        names = _write_folder(target, folder, left_out, added)
+        names = _write_folder(target, folder, left_out, added, force)
     checked = None
     if check:
         checked = check_folder(trainer, folder, template, max_tokens)
@@ -260,15 +260,19 @@ def _write_folder(
     folder: TrainerFolder,
     left_out: list[LeftOutRow],
     added: Sequence[Mapping[str, Any]],
+    force: bool,
 ) -> tuple[str, ...]:
-    """Write all files, and return their names."""
+    """Write all files, and return their names. Raises `OutputError`."""
     contents = trainer_folders.encode_folder(folder, added)
     if left_out:
         contents[LEFT_OUT] = _encode_left_out(left_out)
-    with folders.replace_folder(target, trainer_folders.FILES) as fresh:
-        for name, pieces in contents.items():
-            with files.replace_file(fresh / name) as file:
-                file.writelines(pieces)
+    with files.hold_output(target):
+        # Another process may have written it while the rows were read.
+        _check_target(target, force)
+        with folders.replace_folder(target, trainer_folders.FILES) as fresh:
+            for name, pieces in contents.items():
+                with files.replace_file(fresh / name) as file:
+                    file.writelines(pieces)
     return tuple(contents)
 
 

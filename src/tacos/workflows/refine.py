@@ -27,6 +27,7 @@ from tacos.pipeline.plan import plan_steps
 from tacos.pipeline.run_loop import ConcatenatedTable, Progress, run_steps
 from tacos.pipeline.stages import REFINEMENT
 from tacos.records import REFINEMENTS, REJECTS, VERDICTS
+from tacos.store import files
 from tacos.store.artifacts import Artifact, Store
 from tacos.store.files import name_beside
 from tacos.workflows import arguments, kept_files
@@ -156,8 +157,9 @@ def refine(
         changes = _collect_changes(selected, outcome.artifacts, chosen)
         store.write_state(STATE, _build_refine_state(chosen, outcome.artifacts))
     rows = _apply_rewrites(selected, changes, outcome.artifacts)
-    _write_rows(done, selected, rows, target)
-    writing.write_rows(changes.iter_rows(named=True), sidecar)
+    with files.hold_output(target):
+        _write_rows(done, selected, rows, target)
+        writing.write_rows(changes.iter_rows(named=True), sidecar)
     return Refinement(
         done.run,
         target,

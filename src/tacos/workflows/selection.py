@@ -429,9 +429,10 @@ def write_outputs(
         written.report(targets.report, progress=progress)
     if targets.output is None:
         return written
-    before = _digest_if_present(targets.output)
-    _write_rows(written, targets.output, columns=targets.columns)
-    after = _digest_if_present(targets.output)
+    with files.hold_output(targets.output):
+        before = _digest_if_present(targets.output)
+        _write_rows(written, targets.output, columns=targets.columns)
+        after = _digest_if_present(targets.output)
     return replace(written, replaced=before not in ("", after))
 
 

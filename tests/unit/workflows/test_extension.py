@@ -52,6 +52,8 @@ def test_settings_and_seed_are_those_of_the_extended_run(
     code, printed = extend(pool, pool / "new.jsonl", "-o", output)
     assert code == 0, printed
     assert "extends" in printed
+    # The rows are of both, so both are named.
+    assert "rows in new.jsonl, out.jsonl.run;" in " ".join(printed.split())
     assert len(output.read_text().splitlines()) == 8
     done = tacos.load(tmp_path / "more.jsonl.run")
     assert (done.settings.seed, done.settings.cluster.k) == (3, 4)

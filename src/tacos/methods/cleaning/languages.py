@@ -46,8 +46,8 @@ class LanguageFilter:
             code = language.strip().lower()
             if code not in known:
                 raise ConfigError(
-                    f"unknown language {language!r}: name a code such as en, de or zh; "
-                    f"known are {', '.join(sorted(known))}"
+                    f"unknown language {language!r}: name its code, such as en, de or zh "
+                    f"(ISO 639; {len(known)} are known)"
                 )
             self._wanted.add(VARIETIES.get(code, code))
 

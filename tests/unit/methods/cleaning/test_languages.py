@@ -58,5 +58,5 @@ def test_varieties_count_as_their_language() -> None:
 
 @pytest.mark.parametrize("language", ["english", "xx", "", "zxx"])
 def test_unknown_languages_are_one_line(language: str) -> None:
-    with pytest.raises(ConfigError, match="a code such as en"):
+    with pytest.raises(ConfigError, match="its code, such as en"):
         LanguageFilter([language])
