@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 import tacos
 from tacos.cli import app, run_app
 from tacos.errors import InputError, TacosError
+from tacos.formats.paths import choose_inputs, expand_folders
 from tacos.formats.reading import read_ids, read_rows
 from tacos.llm.ledger.ledger import open_ledger
 from tacos.records import build_reject_frame
@@ -165,3 +166,44 @@ def test_python_callers_are_told_the_same() -> None:
         list(read_rows(NOT_UTF8))
     with pytest.raises(TacosError, match="is not UTF-8: rename it"):
         tacos.select(ROWS, n=2, output=NOT_UTF8)
+
+
+def test_links_in_a_folder(tmp_path: Path) -> None:
+    # A link to the folder itself was followed 40 times, and one to a missing file passed over.
+    folder = tmp_path / "data"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a.jsonl").touch()
+    (folder / "sub" / "b.jsonl").touch()
+    (folder / "sub" / "back").symlink_to("..")
+    (folder / "c.jsonl").symlink_to("a.jsonl")
+    names = [folder / "a.jsonl", folder / "c.jsonl", folder / "sub" / "b.jsonl"]
+    assert expand_folders([folder]) == names
+    (folder / "again").symlink_to(".")
+    assert expand_folders([folder]) == names
+    (folder / "again").unlink()
+    everywhere = choose_inputs([str(folder)], ["**/*.jsonl"])
+    assert sorted(everywhere) == [str(name) for name in names]
+    (folder / "d.jsonl").symlink_to("gone.jsonl")
+    with pytest.raises(InputError, match=r"d\.jsonl cannot be read: No such file"):
+        expand_folders([folder])
+
+
+def test_what_tacos_writes_beside_its_rows_is_no_data(tmp_path: Path) -> None:
+    # A folder with a cleaned file or an export with rows left out could not be read again.
+    data = tmp_path / "data.jsonl"
+    rows = [{"instruction": f"What is {n}?", "output": "A number."} for n in range(4)]
+    rows.append({"instruction": "Who?", "output": "As an AI language model, I cannot."})
+    data.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    tacos.clean(data, folder / "clean.jsonl")
+    assert tacos.inspect(folder).n_rows == 4
+    (folder / "left_out.jsonl").write_text('{"id": "a:0", "reason": "too long"}\n')
+    (folder / "a.jsonl.edits.jsonl").write_text("{}\n")
+    assert tacos.inspect(folder).n_rows == 4
+
+
+def test_an_input_without_a_name_is_no_folder() -> None:
+    # "$UNSET" was the whole working directory.
+    with pytest.raises(InputError, match="an input has no name"):
+        choose_inputs([""], [])

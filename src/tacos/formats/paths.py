@@ -23,11 +23,15 @@ NOT_DATA = (
     "dataset_infos.json",
     "dataset_dict.json",
     "state.json",
+    "left_out.jsonl",
 )
-"""Files that `datasets` saves beside the rows."""
+"""Files beside the rows that `datasets` saves or `tacos export` writes."""
 RUN_STATE = "run.json"
 """The file that makes a folder a run of tacos."""
-SCORES = (".scores.jsonl", ".scores.parquet", ".scores.arrow")
+BESIDE_AN_OUTPUT = (
+    *(".scores.jsonl", ".scores.parquet", ".scores.arrow"),
+    *(".dropped.jsonl", ".changes.jsonl", ".edits.jsonl"),
+)
 """How the names of files end that tacos writes beside an output."""
 
 
@@ -38,8 +42,13 @@ def choose_inputs(
     """The inputs that paths and patterns name together. Patterns are looked up in each folder
     given, or from the working directory where no folder is.
 
-    Raises `InputError` for a pattern without a match, and where nothing is named at all.
+    Raises `InputError` for a pattern without a match, where nothing is named at all, and for
+    an empty text.
     """
+    if "" in paths:
+        raise InputError(
+            "an input has no name: look at the variable that it comes from"
+        )
     if not patterns:
         if not paths:
             raise InputError(
@@ -123,7 +132,9 @@ def _match_local_pattern(pattern: str, folder: str) -> list[str]:
     """The files here that a pattern matches."""
     names = glob.glob(pattern, root_dir=folder or None, recursive=True)
     paths = [Path(folder, name) for name in sorted(names)]
-    return [str(path) for path in paths if path.is_file()]
+    back = {folder for path in paths for folder in path.parents if _leads_back(folder)}
+    kept = [path for path in paths if back.isdisjoint(path.parents)]
+    return [str(path) for path in kept if path.is_file()]
 
 
 def _list_folder(folder: Path) -> list[Path]:
@@ -150,17 +161,34 @@ def _list_folder(folder: Path) -> list[Path]:
 
 
 def _iterate_data_files(folder: Path) -> Iterator[Path]:
-    """The data files in a folder and below it; hidden ones and runs of tacos are passed over."""
+    """The data files in a folder and below it; hidden ones and runs of tacos are passed over.
+
+    Raises `OSError` for what cannot be read, such as a link to a file that is gone.
+    """
     listed = _read_saved_folder(folder)
     for path in folder.iterdir():
         if listed is not None and path.name not in listed:
             continue
         if path.name.startswith((".", "_")):
             continue
+        if _leads_back(path):
+            continue
         if path.is_dir() and not is_run_folder(path):
             yield from _iterate_data_files(path)
         elif path.is_file() and may_hold_rows(path.name):
             yield path
+        elif path.is_symlink() and may_hold_rows(path.name):
+            path.stat()
+
+
+def _leads_back(path: Path) -> bool:
+    """Whether a path is a link to a folder that it lies in, whose files would be read again and
+    again.
+    """
+    if not path.is_symlink():
+        return False
+    place = path.resolve()
+    return any(place == folder.resolve() for folder in path.absolute().parents)
 
 
 def _read_saved_folder(folder: Path) -> list[str] | None:
@@ -183,7 +211,7 @@ def may_hold_rows(name: str) -> bool:
     >>> may_hold_rows("part-0.jsonl.zst"), may_hold_rows("README.md")
     (True, False)
     """
-    if name in NOT_DATA or name.endswith(SCORES):
+    if name in NOT_DATA or name.endswith(BESIDE_AN_OUTPUT):
         return False
     path = Path(name.lower())
     if path.suffix in COMPRESSED:
