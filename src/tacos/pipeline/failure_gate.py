@@ -27,17 +27,15 @@ LINE = re.compile(r"line \d+")
 
 def check_failure_rate(
     stage: Stage,
-    n_rows: int,
-    rejects: pl.DataFrame,
+    n_all: int,
+    failures: pl.DataFrame,
     limit: float,
 ) -> None:
     """Raise `FailureRateError` if more than `limit` of all rows that a stage read failed, with
-    reasons and examples. `n_rows` are the rows that it kept; the others, duplicates and rows left
-    out too, are in `rejects`.
+    reasons and examples. `n_all` are these rows, duplicates and rows left out too; `failures` are
+    the rejects that are failures.
     """
-    failures = rejects.filter("failure")
     n_failed = failures.height
-    n_all = n_rows + rejects.height
     if n_failed <= limit * n_all:
         return
 

@@ -229,21 +229,24 @@ class _StepRunner:
         notes = execute_stage(step.stage, inputs)
 
         # Before the commit: an artifact that exists has passed its gate.
-        rejects = draft.read_rejects()
+        reasons = draft.count_rejects()
+        n_rejects = sum(reasons.values())
+        failures = draft.read_failures()
         limit = read_failure_limit(step.stage, self.settings)
         # Rows that an extended run has read say nothing about new ones.
-        n_rows = draft.n_rows() - notes.get(N_READ_BEFORE, 0)
+        n_rows = draft.n_rows() + n_rejects - notes.get(N_READ_BEFORE, 0)
         check_failure_rate(
             step.stage,
             n_rows,
-            rejects,
+            failures,
             limit,
         )
         manifest = self._build_manifest(
             step,
             key,
             tables,
-            rejects,
+            reasons,
+            failures.height,
             notes,
             started,
         )
@@ -254,12 +257,12 @@ class _StepRunner:
         step: Step,
         key: str,
         tables: Mapping[str, Any],
-        rejects: pl.DataFrame,
+        reasons: Counter[str],
+        n_failures: int,
         notes: dict[str, Any],
         started: float,
     ) -> Manifest:
         stage = step.stage
-        reasons = Counter(rejects["reason"].to_list())
         return Manifest(
             stage=stage.name,
             version=stage.version,
@@ -271,8 +274,8 @@ class _StepRunner:
             fingerprint=getattr(self.models.of(stage), "fingerprint", None),
             inputs=collect_digests(tables),
             rejects=dict(reasons.most_common(N_REASONS)),
-            n_rejects=rejects.height,
-            n_failures=int(rejects["failure"].sum()),
+            n_rejects=sum(reasons.values()),
+            n_failures=n_failures,
             notes=notes,
             duration_s=round(time.monotonic() - started, 3),
         )

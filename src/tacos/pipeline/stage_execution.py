@@ -119,7 +119,10 @@ def _execute_table_stage(stage: TableStage, inputs: StageInputs) -> dict[str, An
     """The whole table at once."""
     before = _count_vectors(inputs.tool)
     output = stage.run(inputs.tables, inputs.settings, inputs.tool, inputs.round)
-    inputs.draft.write(0, conform_table(output.table, stage.schema), output.rejects)
+    inputs.draft.write_in_parts(
+        conform_table(output.table, stage.schema),
+        output.rejects,
+    )
     counts = _count_vectors(inputs.tool) - before
     return price_spending({**output.notes, **counts}, inputs.settings)
 
@@ -205,8 +208,9 @@ def _execute_prompt_stage(stage: PromptStage, inputs: StageInputs) -> dict[str, 
         n_batch = output.table.height + output.rejects.height
         n_failed = int(output.rejects["failure"].sum())
         if not is_watched and watch.count(n_batch, n_failed):
-            rejects = inputs.draft.read_rejects()
-            check_failure_rate(stage, inputs.draft.n_rows(), rejects, watch.limit)
+            n_rows = inputs.draft.n_rows() + sum(inputs.draft.count_rejects().values())
+            failures = inputs.draft.read_failures()
+            check_failure_rate(stage, n_rows, failures, watch.limit)
         inputs.advance(n_batch - n_known[number])
     pointwise = getattr(model, "pointwise_members", model.pointwise)
     return price_spending({**notes, "pointwise": pointwise}, inputs.settings)

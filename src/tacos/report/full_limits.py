@@ -25,7 +25,6 @@ from tacos.methods.selecting.limits import (
 )
 from tacos.models import encoder
 from tacos.pipeline.steps import pool as pool_steps
-from tacos.pipeline.steps.pool import NO_HOMES
 from tacos.store.artifacts import Artifact
 
 Artifacts = Mapping[str, Artifact]
@@ -124,7 +123,7 @@ def build_limited_pool(
     """The rows that a selection chose from: without excluded ones, and without those below the
     floor of correctness that no list keeps; see `pool_steps.build_pool_table`.
     """
-    everyone = pool_steps.build_pool_table(artifacts, NO_HOMES, scores)
+    everyone = pool_steps.build_pool_table(artifacts, None, scores)
     pool = everyone.filter(~pl.col("id").is_in(list(exclude)))
     if not limits.min_correctness:
         return pool

@@ -4,14 +4,13 @@ in which rows were taken.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import polars as pl
 
 from tacos.config import Settings
-from tacos.methods.judging.comparisons import average_grades
 from tacos.methods.selecting.gain_turns import (
     GainTurns,
     convert_tag_price,
@@ -20,13 +19,45 @@ from tacos.methods.selecting.gain_turns import (
 from tacos.methods.selecting.limits import build_bounds
 from tacos.pipeline.steps import pool as pool_steps
 from tacos.pipeline.steps.pool import NO_SCORES
-from tacos.records import SCORES, add_missing_columns
+from tacos.records import SCORES, Table, add_missing_columns
 from tacos.report.full_limits import build_limited_pool
 from tacos.report.selection_request import MadeRequest, read_request
 from tacos.store.artifacts import Artifact
 
+N_AT_ONCE = 100_000
+"""Rows whose tags are held in memory together, if there are no more."""
 NOT_BY_GAIN = ("must-keep", "uncompared", "fill")
 """Rules of rows that a list or the lack of others brought in."""
+
+
+class TagsByRow(Mapping[str, Sequence[str]]):
+    """The tags of the rows of a table: those of some ids (None: of all) are read at once, those of
+    others when they are asked for.
+    """
+
+    def __init__(self, table: Table, ids: pl.Series | None) -> None:
+        self._table = table
+        frame = table.scan().select("id", "tags").drop_nulls()
+        if ids is not None:
+            frame = frame.filter(pl.col("id").is_in(ids.implode()))
+        self._tags: dict[str, Sequence[str]] = dict(frame.collect().iter_rows())
+        self._has_all = ids is None
+
+    def __getitem__(self, row: str) -> Sequence[str]:
+        """The tags of a row."""
+        if row not in self._tags and not self._has_all:
+            own = self._table.scan().filter(pl.col("id") == row).select("tags")
+            self._tags[row] = own.collect()["tags"].explode().drop_nulls().to_list()
+        return self._tags[row]
+
+    def __iter__(self) -> Iterator[str]:
+        """The rows."""
+        ids = self._table.scan().select("id").collect()["id"]
+        return iter(ids)
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return pool_steps.count_rows(self._table)
 
 
 @dataclass(frozen=True)
@@ -64,12 +95,13 @@ class MadeSelection:
         out.
         """
         if self.request.by == "grade":
-            grades = self.artifacts["grades"].scan().collect()
-            means = average_grades(grades, self.settings.judge.target)
-            homes = pool_steps.order_memberships(self.artifacts, self.settings)
-            home = homes.unique("id", keep="first", maintain_order=True)
+            means = pool_steps.average_grade_table(
+                self.artifacts["grades"],
+                self.settings.judge.target,
+            )
+            homes = pool_steps.find_homes(self.artifacts, self.settings).scan()
             scored = means.rename({"grade": "score"}).drop_nulls("score")
-            return scored.join(home, on="id", how="left")
+            return scored.join(homes.collect(), on="id", how="left")
         newest = pool_steps.find_newest_scores(self.artifacts)
         if newest is None:
             return add_missing_columns(NO_SCORES, SCORES)
@@ -151,7 +183,7 @@ class MadeSelection:
         return trace_turns(
             self._list_steps(by_gain),
             must_keep["id"].to_list(),
-            self._read_tags() if tag_price else {},
+            self._tags if tag_price else {},
             convert_tag_price(self.ranked["score"], reliability, tag_price),
             is_ordered=self.request.is_reselected,
         )
@@ -170,7 +202,10 @@ class MadeSelection:
             step[entry["id"]] = entry["score"]
         return [steps[key] for key in sorted(steps)]
 
-    def _read_tags(self) -> dict[str, list[str]]:
-        """The tags of each row that has any."""
-        canonical = self.artifacts["canonical_tags"].scan().select("id", "tags")
-        return dict(canonical.drop_nulls().collect().iter_rows())
+    @cached_property
+    def _tags(self) -> TagsByRow:
+        """The tags of each row; those of selected rows are read at once."""
+        table = self.artifacts["canonical_tags"]
+        n_rows = table.manifest["n_rows"]
+        ids = None if n_rows <= N_AT_ONCE else self.table["id"]
+        return TagsByRow(table, ids)

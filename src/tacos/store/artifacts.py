@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ import orjson
 import polars as pl
 
 from tacos.errors import OutputError, RunError
-from tacos.records import REJECTS, OriginalRows
+from tacos.records import REJECTS, OriginalRows, build_reject_frame
 from tacos.store.files import digest_files
 from tacos.store.tables import read_table, scan_tables, write_table
 
@@ -36,6 +37,8 @@ OWN_FILES = (
     ".lock",
 )
 """What tacos itself puts at the root of a run directory."""
+N_ROWS_PER_PART = 500_000
+"""Of a table that is written as a whole."""
 LAYOUT = 1
 """Version of the run directory's layout."""
 
@@ -157,9 +160,35 @@ class Draft:
             part.unlink(missing_ok=True)
             rejects.unlink()
 
-    def read_rejects(self) -> pl.DataFrame:
-        """The rejects so far."""
-        return Artifact(self.path, {}).rejects()
+    def write_in_parts(self, table: pl.DataFrame, rejects: pl.DataFrame) -> None:
+        """Write a whole table, in parts of so many rows that one can be read by itself."""
+        n_parts = max(
+            1, *(-(-part.height // N_ROWS_PER_PART) for part in (table, rejects))
+        )
+        for number in range(n_parts):
+            first = number * N_ROWS_PER_PART
+            self.write(
+                number,
+                table.slice(first, N_ROWS_PER_PART),
+                rejects.slice(first, N_ROWS_PER_PART),
+            )
+
+    def count_rejects(self) -> Counter[str]:
+        """Reason -> rejects so far, in the order of the first ones."""
+        counts: Counter[str] = Counter()
+        for part in Artifact(self.path, {}).reject_parts:
+            reasons = read_table(part, ["reason"])
+            in_order = reasons.group_by("reason", maintain_order=True).len()
+            counts.update(dict(in_order.iter_rows()))
+        return counts
+
+    def read_failures(self) -> pl.DataFrame:
+        """The rejects so far that are failures."""
+        failures = [
+            read_table(part).filter("failure")
+            for part in Artifact(self.path, {}).reject_parts
+        ]
+        return pl.concat([build_reject_frame(), *failures])
 
     def n_rows(self) -> int:
         """Rows so far."""

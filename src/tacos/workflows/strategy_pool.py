@@ -100,8 +100,9 @@ class Pool(AnnotatedPool):
         if self.grades is None:
             raise InputError("this run has no grades: its shortlist rule needs none")
         # Every row has one grade; it counts in the row's home cluster.
-        homes = self.ordered_memberships.unique("id", keep="first", maintain_order=True)
-        return homes.join(self.grades, on="id").rename({"grade": "score"})
+        homes = pool_steps.find_homes(self.tables, self.settings).scan()
+        in_cluster = homes.drop_nulls("cluster").sort("id").collect()
+        return in_cluster.join(self.grades, on="id").rename({"grade": "score"})
 
     @cached_property
     def reliability(self) -> Reliability:

@@ -157,7 +157,7 @@ def test_a_gate_says_what_can_be_done_about_it() -> None:
         ("ingest", "Fix the input, or continue without"),
     ):
         with pytest.raises(FailureRateError, match=advice):
-            check_failure_rate(stages[name], 0, rejects, 0.02)
+            check_failure_rate(stages[name], rejects.height, rejects, 0.02)
 
 
 def test_a_gate_names_a_reason_once_and_then_the_rows() -> None:
@@ -173,7 +173,7 @@ def test_a_gate_names_a_reason_once_and_then_the_rows() -> None:
     with pytest.raises(
         FailureRateError, match=r": 2 x malformed \(a, line 3; b, line 7\)\. Fix"
     ):
-        check_failure_rate(stages["ingest"], 0, rejects, 0.02)
+        check_failure_rate(stages["ingest"], rejects.height, rejects, 0.02)
 
 
 def test_rewriting_needs_the_name_of_a_model() -> None:

@@ -15,7 +15,6 @@ What it does not know: for which kinds of rows the cheap grade errs most.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,11 +23,13 @@ import polars as pl
 
 from tacos.methods.selecting.objective import build_objective
 from tacos.methods.selecting.quotas import round_shares
-from tacos.methods.selecting.tag_coverage import take_covering
+from tacos.methods.selecting.row_tags import number_tags
+from tacos.methods.selecting.tag_coverage import GainRows, take_rows
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
+NO_TAGS = pl.DataFrame(schema={"id": pl.String, "tags": pl.List(pl.String)})
 N_BANDS = 3
 """Bands of length in each cluster."""
 SURE = 0.1
@@ -39,13 +40,13 @@ SURE = 0.1
 class CheapGrades:
     """What is known of the cheap grades, and what new tags are worth beside them.
 
-    `reliability` is the share of the variance of quality that they explain; `tags` are those of
-    each id, one of which is worth `tag_price` points (rule `objective`).
+    `reliability` is the share of the variance of quality that they explain; `tags` (id, tags) are
+    those of each row, one of which is worth `tag_price` points (rule `objective`).
     """
 
     reliability: float = 0.0
     tag_price: float = 0.0
-    tags: Mapping[str, Collection[str]] = field(default_factory=dict)
+    tags: pl.DataFrame = field(default_factory=lambda: NO_TAGS)
 
 
 def combine_target(target: float) -> float:
@@ -125,17 +126,20 @@ def pick_by_objective(
         grades.reliability,
         grades.tag_price,
     )
-    ids = ordered["id"].to_list()
-    clusters = ordered["cluster"].to_list()
-    rows = list(zip(ids, clusters, quality.tolist(), strict=True))
-    places = take_covering(
-        rows,
-        n_wanted,
-        None,
+    tags = ordered.select("id").join(
         grades.tags,
-        tag_price,
+        on="id",
+        how="left",
+        maintain_order="left",
     )
-    return [ids[place] for place in places]
+    rows = GainRows(
+        np.arange(ordered.height),
+        np.zeros(ordered.height, np.int64),
+        quality,
+        number_tags(tags["tags"]),
+    )
+    places = take_rows(rows, n_wanted, None, tag_price)
+    return ordered["id"].gather(places).to_list()
 
 
 def _score_normally(grade: pl.Series) -> Floats:

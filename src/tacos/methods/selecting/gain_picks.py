@@ -11,21 +11,22 @@ What it does not know: that a row left out for a limit might have been worth mor
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from tacos.methods.measures.tag_measures import count_expected_kinds
 from tacos.methods.selecting import coverage_floor
-from tacos.methods.selecting.objective import Objective, build_objective
+from tacos.methods.selecting.objective import build_objective
 from tacos.methods.selecting.preference_walk import Admission
-from tacos.methods.selecting.tag_coverage import (
-    Row,
-    take_covering,
-)
+from tacos.methods.selecting.row_tags import RowTags
+from tacos.methods.selecting.tag_coverage import GainRows, take_rows
+
+Bools = npt.NDArray[np.bool_]
 
 
 class Pick(NamedTuple):
@@ -49,25 +50,15 @@ class Step(NamedTuple):
     is_first: bool = False
 
 
-class PoolTags(NamedTuple):
-    """The rows with each tag, shape (tags,), among `n_rows` rows of a pool."""
-
-    n_carriers: Sequence[int]
-    n_rows: int
-
-
 @dataclass
 class LimitGate:
-    """The limits of a selection, by id: all that are `asked`, or the `spare` ones, without those
-    that give way, once too few rows are left.
+    """The limits of a selection, by the row of the pool: all that are `asked`, or the `spare` ones,
+    without those that give way, once too few rows are left.
     """
 
-    row_of: Mapping[str, int]
     asked: Admission
     spare: Admission | None = None
     has_given_way: bool = False
-    n_asked: int = 0
-    """Rows that were asked about, whatever the answer."""
 
     @property
     def admission(self) -> Admission:
@@ -78,29 +69,27 @@ class LimitGate:
 
     def admits(
         self,
-        id_: str,
+        row: int,
     ) -> bool:
         """Whether every limit has room for a row."""
-        self.n_asked += 1
-        return self.admission.admits(self.row_of[id_])
+        return self.admission.admits(row)
 
     def take(
         self,
-        id_: str,
+        row: int,
     ) -> None:
         """Count a row in every limit."""
-        row = self.row_of[id_]
         self.asked.take(row)
         if self.spare is not None:
             self.spare.take(row)
 
     def foresee(
         self,
-        ids: Iterable[str],
+        rows: Iterable[int],
     ) -> None:
         """Say which rows will probably be asked about."""
         if self.asked.duplicates is not None:
-            self.asked.duplicates.foresee(self.row_of[id_] for id_ in ids)
+            self.asked.duplicates.foresee(rows)
 
     def give_way(self) -> bool:
         """Drop the limits that give way; false if there are none."""
@@ -109,32 +98,34 @@ class LimitGate:
 
 
 class GainTask(NamedTuple):
-    """What is selected from: the judged rows `ranked` (id, cluster, score), the better of equal
-    gains first, each with its `tags`; `pool_tags` are those of the whole pool, which random rows
-    come from. `first` are the ids of groups that are served first, `unjudged` ids and clusters of
-    rows that may come in where judged ones are too few. `objective` has the quality of each row of
-    `ranked` where these are not all the judged rows, which decide what a score is worth.
+    """What is selected from.
+
+    `ids` and `tags` are those of a pool, by the number of the row; `ranked` are its judged rows
+    (row, cluster, score), the better of equal gains first. `covers_pool`: the rows
+    taken are to cover as many tags as random rows of this pool. `is_first` flags the rows of groups
+    that are served first, `unjudged` are rows, with their clusters, that may come in where judged
+    ones are too few.
     """
 
+    ids: pl.Series
+    tags: RowTags
     ranked: pl.DataFrame
-    tags: Mapping[str, Collection[str]]
     reliability: float
     tag_price: float
     steps: Sequence[Step]
-    pool_tags: PoolTags | None = None
-    first: frozenset[str] = frozenset()
-    unjudged: Sequence[tuple[str, int | None]] = ()
+    covers_pool: bool = False
+    is_first: Bools | None = None
+    unjudged: Sequence[tuple[int, int | None]] = ()
     build_gate: Callable[[], LimitGate] | None = None
-    objective: Objective | None = None
 
 
 @dataclass
 class GainPicks:
-    """Rows taken by gain: `picks` in their order, after those that were in already, and the price
-    of a tag that they were taken at.
+    """Rows taken by gain: `picks` by row of the pool in their order, after those that were in
+    already, and the price of a tag that they were taken at.
     """
 
-    picks: dict[str, Pick]
+    picks: dict[int, Pick]
     tag_price: float
     gate: LimitGate | None = None
     n_given_way: int = 0
@@ -142,18 +133,18 @@ class GainPicks:
 
 
 def pick_by_gain(
-    picks: Mapping[str, Pick],
+    picks: Mapping[int, Pick],
     n: int,
     task: GainTask,
 ) -> GainPicks:
     """Up to n rows: those of `picks`, then the rows with the largest gains."""
     taker = _GainTaker.of_task(task)
     goal = 0.0
-    if task.pool_tags is not None and taker.tag_price > 0:
-        n_carriers, n_rows = task.pool_tags
+    if task.covers_pool and taker.tag_price > 0:
+        n_carriers = np.sort(task.tags.count_carriers())
         (goal,) = count_expected_kinds(
-            np.asarray(n_carriers, np.int64),
-            n_rows,
+            n_carriers,
+            task.tags.n_rows,
             np.array([n]),
         ).tolist()
 
@@ -187,20 +178,20 @@ def pick_by_gain(
 
 
 def add_unjudged_rows(
-    picks: Mapping[str, Pick],
+    picks: Mapping[int, Pick],
     n: int,
     task: GainTask,
     gate: LimitGate,
-) -> dict[str, Pick]:
+) -> dict[int, Pick]:
     """Up to n rows: those of `picks`, then unjudged ones in their order that the limits allow."""
     picked = dict(picks)
-    for id_, cluster in task.unjudged:
+    for row, cluster in task.unjudged:
         if len(picked) >= n:
             break
-        if id_ in picked or not gate.admits(id_):
+        if row in picked or not gate.admits(row):
             continue
-        gate.take(id_)
-        picked[id_] = Pick(id_, cluster, None, "fill")
+        gate.take(row)
+        picked[row] = Pick(task.ids[row], cluster, None, "fill")
     return picked
 
 
@@ -209,8 +200,7 @@ class _GainTaker:
     """The judged rows with the quality to expect of each."""
 
     task: GainTask
-    rows: Sequence[Row]
-    scores: Mapping[tuple[str, int], float]
+    rows: GainRows
     tag_price: float
     """What a new tag is worth beside these qualities."""
 
@@ -220,29 +210,32 @@ class _GainTaker:
         task: GainTask,
     ) -> _GainTaker:
         """The rows of a task, the better of equal gains first."""
-        score = task.ranked["score"].to_numpy()
-        objective = task.objective
-        if objective is None:
-            objective = build_objective(score, task.reliability, task.tag_price)
-        quality, tag_price = objective
-        ids = task.ranked["id"].to_list()
-        clusters = task.ranked["cluster"].to_list()
-        rows = list(zip(ids, clusters, quality.tolist(), strict=True))
-        places = zip(ids, clusters, strict=True)
-        scores = dict(zip(places, score.tolist(), strict=True))
-        return cls(task, rows, scores, tag_price)
+        quality, tag_price = build_objective(
+            task.ranked["score"].to_numpy(),
+            task.reliability,
+            task.tag_price,
+        )
+        # Rows in no cluster count in one of their own.
+        clusters = task.ranked["cluster"].cast(pl.Int64).fill_null(-1)
+        rows = GainRows(
+            task.ranked["row"].to_numpy(),
+            clusters.to_numpy(),
+            quality,
+            task.tags,
+        )
+        return cls(task, rows, tag_price)
 
     def take_steps(
         self,
-        picks: Mapping[str, Pick],
+        picks: Mapping[int, Pick],
         n: int,
         price_step: int,
         gate: LimitGate | None = None,
-    ) -> dict[str, Pick]:
+    ) -> dict[int, Pick]:
         """The rows of all steps; those that are in already are counted in the limits."""
         if gate is not None:
-            for id_ in picks:
-                gate.take(id_)
+            for row in picks:
+                gate.take(row)
         taken = dict(picks)
         for step in self.task.steps:
             taken = self.take_step(taken, n, step, price_step, gate)
@@ -250,42 +243,48 @@ class _GainTaker:
 
     def take_step(
         self,
-        picks: Mapping[str, Pick],
+        picks: Mapping[int, Pick],
         n: int,
         step: Step,
         price_step: int,
         gate: LimitGate | None = None,
-    ) -> dict[str, Pick]:
+    ) -> dict[int, Pick]:
         """The rows of one step, after those that are in."""
         rows = self.rows
-        if step.is_first:
-            rows = [row for row in rows if row[0] in self.task.first]
+        ranked = self.task.ranked
+        if step.is_first and self.task.is_first is not None:
+            is_first = self.task.is_first[rows.samples]
+            samples, clusters, quality, tags = rows
+            rows = GainRows(
+                samples[is_first],
+                clusters[is_first],
+                quality[is_first],
+                tags,
+            )
+            ranked = ranked.filter(pl.Series(is_first))
         room = step.room
         if room is not None:
             n_in = Counter(pick.cluster for pick in picks.values())
             room = {cluster: most - n_in[cluster] for cluster, most in room.items()}
-        places = take_covering(
+        places = take_rows(
             rows,
             n - len(picks),
             room,
-            self.task.tags,
             self.tag_price * coverage_floor.scale_price(price_step),
             picks,
             gate,
         )
         taken = dict(picks)
-        for place in places:
-            id_, cluster, _ = rows[place]
-            score = self.scores[id_, cluster]
-            taken[id_] = Pick(id_, cluster, score, step.rule)
+        for row, cluster, score in ranked[places].rows():
+            taken[row] = Pick(self.task.ids[row], cluster, score, step.rule)
         return taken
 
     def count_tags(
         self,
-        picks: Iterable[str],
+        picks: Iterable[int],
     ) -> int:
         """The number of distinct tags of rows."""
-        covered: set[str] = set()
-        for id_ in picks:
-            covered.update(self.task.tags.get(id_, ()))
-        return len(covered)
+        is_covered = np.zeros(self.task.tags.n_tags, np.bool_)
+        for row in picks:
+            is_covered[self.task.tags.of(row)] = True
+        return int(is_covered.sum())

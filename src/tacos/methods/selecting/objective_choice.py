@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from tacos.methods.selecting import coverage_floor, quotas
+from tacos.methods.selecting import quotas
 from tacos.methods.selecting.gain_picks import (
     GainPicks,
-    GainTask,
     LimitGate,
-    Pick,
-    PoolTags,
     Step,
     pick_by_gain,
 )
-from tacos.methods.selecting.gain_reach import flag_reachable
 from tacos.methods.selecting.limits import GroupBound
-from tacos.methods.selecting.objective import Objective, build_objective
 from tacos.methods.selecting.preference_walk import Admission
+from tacos.methods.selecting.row_tags import number_tags
 from tacos.methods.selecting.strategy_inputs import LimitSet, StrategyInputs
 from tacos.records import SELECTION
 
-ASKED_PER_ROW = 3
-"""Rows that limits may be asked about, for each row selected, before all judged rows are looked
-at."""
+Bools = npt.NDArray[np.bool_]
 
 
 class GainChoice(NamedTuple):
@@ -49,8 +45,9 @@ def choose_by_gain(
     limits: LimitSet,
 ) -> GainChoice:
     """At most n rows of a settled pool: must-keep rows, the largest gains, then unjudged rows."""
-    judged = list_judged_rows(table, extras)
-    ranked = quotas.rank_judged_rows(judged, seed)
+    judged = _number_judged_rows(table, extras)
+    # The pool is sorted by id.
+    ranked = quotas.rank_judged_rows(judged, seed, key="row")
     sizes = extras.sizes or count_by_cluster(table)
     rule = quotas.QuotaRule(
         extras.quota,
@@ -58,79 +55,57 @@ def choose_by_gain(
         extras.reliability,
         seed,
     )
-    share = quotas.compute_quotas(sizes, n, extras.quota)
-    task = quotas.build_gain_task(ranked, share, {}, rule)
-    first = _find_first_served(table["id"], limits.bounds)
-    task = task._replace(
-        pool_tags=_count_pool_tags(table),
-        steps=_serve_first(task.steps) if first else task.steps,
-        first=first,
+    task = quotas.build_gain_task(
+        table["id"],
+        number_tags(table["tags"]),
+        ranked,
+        quotas.compute_quotas(sizes, n, extras.quota),
+        rule,
     )
-    kept = quotas.pick_must_keep(ranked, keep)
-    if extras.quota == "none" and not first:
-        n_asked = ASKED_PER_ROW * n + len(keep)
-        reachable = _leave_out_unreachable(table, task, n_asked)
-        done, n_most = _pick_rows(table, n, reachable, kept, limits)
-        # Where limits refuse so many rows that more are asked about, all must be looked at.
-        if len(done.picks) == n and n_most <= n_asked:
-            return _build_choice(done)
-    homes = dict(_find_rows(table, extras.fill).select("id", "cluster").iter_rows())
-    task = task._replace(unjudged=[(id_, homes[id_]) for id_ in extras.fill])
-    done, _ = _pick_rows(table, n, task, kept, limits)
+    is_first = _flag_first_served(table.height, limits.bounds)
+    if is_first.any():
+        task = task._replace(steps=_serve_first(task.steps), is_first=is_first)
+
+    def build_gate() -> LimitGate:
+        return LimitGate(limits.build_admission(), limits.build_spare())
+
+    task = task._replace(
+        covers_pool=True,
+        unjudged=_list_unjudged_rows(table, extras.fill),
+        build_gate=build_gate,
+    )
+    kept_rows = _find_rows(table, keep).select("id", "row")
+    judged_kept = ranked.join(kept_rows, on="row", maintain_order="left")
+    kept = quotas.pick_must_keep(judged_kept, keep)
+    row_of = dict(kept_rows.iter_rows())
+    done = pick_by_gain({row_of[id_]: pick for id_, pick in kept.items()}, n, task)
     return _build_choice(done)
 
 
-def _pick_rows(
+def _number_judged_rows(table: pl.DataFrame, extras: StrategyInputs) -> pl.DataFrame:
+    """row, cluster, score of the judged rows of a pool; see `list_judged_rows`."""
+    if extras.scores is None:
+        numbered = table.select("cluster", "score").with_row_index("row")
+        return numbered.drop_nulls("score")
+    numbered = table.select("id").with_row_index("row")
+    scores = extras.scores.select("id", "cluster", "score").drop_nulls("score")
+    return numbered.join(scores, on="id").drop("id")
+
+
+def _list_unjudged_rows(
     table: pl.DataFrame,
-    n: int,
-    task: GainTask,
-    picks: Mapping[str, Pick],
-    limits: LimitSet,
-) -> tuple[GainPicks, int]:
-    """The rows of a task after `picks`, and how many rows the limits were asked about at most."""
-    unjudged = [id_ for id_, _ in task.unjudged]
-    ids = [*task.ranked["id"].to_list(), *unjudged, *picks]
-    rows = _find_rows(table, ids)
-    row_of = dict(rows.select("id", "row").iter_rows())
-    with_tags = rows.select("id", "tags").drop_nulls("tags")
-    gates: list[LimitGate] = []
-
-    def build_gate() -> LimitGate:
-        gate = LimitGate(row_of, limits.build_admission(), limits.build_spare())
-        gates.append(gate)
-        return gate
-
-    task = task._replace(tags=dict(with_tags.iter_rows()), build_gate=build_gate)
-    done = pick_by_gain(picks, n, task)
-    return done, max(gate.n_asked for gate in gates)
-
-
-def _leave_out_unreachable(
-    table: pl.DataFrame,
-    task: GainTask,
-    n_asked: int,
-) -> GainTask:
-    """The task without the judged rows that are not among the first `n_asked` in any case."""
-    score = task.ranked["score"].to_numpy()
-    quality, tag_price = build_objective(score, task.reliability, task.tag_price)
-    distinct = pl.col("tags").list.n_unique().fill_null(0)
-    n_tags = task.ranked.select("id").join(
-        table.select("id", n_tags=distinct),
+    fill: Collection[str],
+) -> list[tuple[int, int | None]]:
+    """Row and cluster of the ids `fill`, in their order."""
+    if not fill:
+        return []
+    wanted = pl.DataFrame({"id": pl.Series(list(fill), dtype=pl.String)})
+    found = wanted.join(
+        table.select("id", "cluster").with_row_index("row"),
         on="id",
-        how="left",
         maintain_order="left",
     )
-    is_reachable = flag_reachable(
-        task.ranked["id"],
-        quality,
-        n_tags["n_tags"].cast(pl.Float64).to_numpy(),
-        n_asked,
-        tag_price * coverage_floor.MOST,
-    )
-    return task._replace(
-        ranked=task.ranked.filter(pl.Series(is_reachable)),
-        objective=Objective(quality[is_reachable], tag_price),
-    )
+    return found.select("row", "cluster").rows()
 
 
 def _find_rows(table: pl.DataFrame, ids: Collection[str]) -> pl.DataFrame:
@@ -173,24 +148,16 @@ def count_by_cluster(table: pl.DataFrame) -> dict[int, int]:
     return dict(clustered.group_by("cluster").len().rows())
 
 
-def _count_pool_tags(table: pl.DataFrame) -> PoolTags:
-    """How many rows of the pool carry each tag."""
-    distinct = table.select(pl.col("tags").list.unique())
-    counts = distinct.explode("tags").drop_nulls().group_by("tags").len()
-    return PoolTags(sorted(counts["len"].to_list()), table.height)
-
-
-def _find_first_served(
-    ids: pl.Series,
+def _flag_first_served(
+    n_rows: int,
     bounds: Sequence[GroupBound],
-) -> frozenset[str]:
-    """The ids of groups that are served before all others."""
-    first: set[str] = set()
+) -> Bools:
+    """Whether each row is of a group that is served before all others, shape (rows,)."""
+    is_first = np.zeros(n_rows, np.bool_)
     for bound in bounds:
         if bound.first is not None:
-            is_first = pl.Series(bound.groups == bound.first)
-            first.update(ids.filter(is_first))
-    return frozenset(first)
+            is_first |= bound.groups == bound.first
+    return is_first
 
 
 def _serve_first(steps: Sequence[Step]) -> list[Step]:

@@ -33,6 +33,7 @@ import polars as pl
 from tacos.counts import count_words
 from tacos.errors import ConfigError, InputError
 from tacos.methods.selecting.gain_picks import GainTask, Pick, Step, pick_by_gain
+from tacos.methods.selecting.row_tags import RowTags, number_tags
 from tacos.records import SELECTION
 
 Quota = Literal["none", "ascending-size", "square-root", "proportional", "equal"]
@@ -87,8 +88,7 @@ def select_by_quota(
 
     picks = pick_must_keep(ranked, keep)
     if rule.tag_price > 0:
-        task = build_gain_task(ranked, share, tags or {}, rule)
-        picks = pick_by_gain(picks, n, task).picks
+        picks = _pick_by_gain(picks, n, ranked, share, tags or {}, rule)
     elif rule.quota == "none":
         picks = _pick_by_score(picks, ranked, n, "gain")
     else:
@@ -131,13 +131,17 @@ def check_keep_and_exclude(
 def rank_judged_rows(
     scores: pl.DataFrame,
     seed: int,
+    key: str = "id",
 ) -> pl.DataFrame:
-    """The judged rows, best first; equal scores by chance, whatever the order of the table."""
+    """The judged rows, best first; equal scores by chance, whatever the order of the table.
+
+    `key` is the column that sorts samples as their ids do.
+    """
     score = pl.col("score")
     has_score = score.is_not_null() & score.is_not_nan()
     judged = scores.filter(has_score)
     # Sorted before chance is drawn: it must not depend on the order of the table.
-    judged = judged.sort("id", "cluster")
+    judged = judged.sort(key, "cluster")
     numbers = np.random.default_rng(seed).random(judged.height)
     chance = pl.Series("chance", numbers, dtype=pl.Float64)
     with_chance = judged.with_columns(chance)
@@ -322,24 +326,53 @@ def _pick_by_score(
 
 
 def build_gain_task(
+    ids: pl.Series,
+    tags: RowTags,
     ranked: pl.DataFrame,
     share: Mapping[int, int],
-    tags: Mapping[str, Collection[str]],
     rule: QuotaRule,
 ) -> GainTask:
-    """What the objective takes from: rows within the quotas, then from any cluster."""
+    """What the objective takes from: rows within the quotas, then from any cluster.
+
+    `ids` and `tags` are those of the pool, whose row numbers `ranked` has (row).
+    """
     # Of equal gains the earlier row is taken. Where scores say nothing, none may come first.
     ordered = ranked if rule.reliability > 0 else ranked.sort("chance")
     steps = [Step("gain", None)]
     if rule.quota != "none":
         steps = [Step("quota", share), Step("remainder", None)]
     return GainTask(
-        ordered,
+        ids,
         tags,
+        ordered.select("row", "cluster", "score"),
         rule.reliability,
         rule.tag_price,
         steps,
     )
+
+
+def _pick_by_gain(
+    picks: dict[str, Pick],
+    n: int,
+    ranked: pl.DataFrame,
+    share: Mapping[int, int],
+    tags: Mapping[str, Collection[str]],
+    rule: QuotaRule,
+) -> dict[str, Pick]:
+    """Up to n, the rows with the largest gains, after those that are in."""
+    ids = pl.concat([pl.Series("id", list(picks), pl.String), ranked["id"]])
+    pool = pl.DataFrame({"id": ids.unique(maintain_order=True)}).with_row_index("row")
+    own_tags = [list(tags.get(id_, ())) for id_ in pool["id"]]
+    task = build_gain_task(
+        pool["id"],
+        number_tags(pl.Series("tags", own_tags, pl.List(pl.String))),
+        ranked.join(pool, on="id", how="left", maintain_order="left"),
+        share,
+        rule,
+    )
+    # The rows that are in come first in this pool, in their order.
+    done = pick_by_gain(dict(enumerate(picks.values())), n, task)
+    return {pick.id: pick for pick in done.picks.values()}
 
 
 def _pick_from_fill(

@@ -23,6 +23,7 @@ from tacos.methods.clusters import (
     kmeans_clusters,
     sample_vectors,
 )
+from tacos.pipeline.steps.aligned_rows import join_to_samples
 from tacos.pipeline.steps.extension import list_known_ids
 from tacos.pipeline.steps.pool import Tables, count_rows
 from tacos.records import Encoder, StageOutput, Table
@@ -68,7 +69,8 @@ def make_clusters(
 def read_assignment_rows(tables: Tables) -> Iterator[pl.DataFrame]:
     """The samples, batch by batch: texts and tags if clusters have centres, else tags alone."""
     if _have_centres(tables["clusters"]):
-        yield from _join_tags_batchwise(tables["samples"], tables["canonical_tags"])
+        samples = tables["samples"].batches(list(TEXTS))
+        yield from join_to_samples(samples, tables["canonical_tags"], ["tags"])
     else:
         yield from tables["canonical_tags"].batches()
 
@@ -351,34 +353,6 @@ def _join_tags(canonical_tags: Table, rows: pl.DataFrame) -> pl.DataFrame:
         how="left",
         maintain_order="left",
     )
-
-
-def _join_tags_batchwise(
-    samples: Table, canonical_tags: Table
-) -> Iterator[pl.DataFrame]:
-    """id, instruction, response, tags (null: none) of all samples, batch by batch.
-
-    Tags have the order of the samples, of which they may lack some; so two readers that go forward
-    are enough, and neither table is ever in memory as a whole.
-    """
-    tag_batches = canonical_tags.batches(["id", "tags"])
-    ahead = next(tag_batches, None)
-    for rows in samples.batches(list(TEXTS)):
-        parts = [pl.DataFrame(schema={"id": pl.String, "tags": pl.List(pl.String)})]
-        while ahead is not None:
-            is_here = ahead["id"].is_in(rows["id"].implode())
-            parts.append(ahead.filter(is_here))
-            ahead = ahead.filter(~is_here)
-            if ahead.height:
-                break  # the rest belongs to later samples
-            ahead = next(tag_batches, None)
-        tags = pl.concat(parts)
-        yield rows.join(
-            tags,
-            on="id",
-            how="left",
-            maintain_order="left",
-        )
 
 
 def _draw_rows(table: Table, columns: list[str], seed: int) -> pl.DataFrame:

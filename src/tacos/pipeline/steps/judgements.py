@@ -153,8 +153,7 @@ def _list_homes(verdicts: pl.DataFrame, tables: Tables) -> pl.DataFrame:
 
 def average_grades(tables: Tables, settings: Settings) -> pl.DataFrame:
     """id, grade, value, correctness: the means over judges and repetitions."""
-    grades = tables["grades"].scan().collect()
-    return comparisons.average_grades(grades, settings.judge.target)
+    return pool.average_grade_table(tables["grades"], settings.judge.target)
 
 
 def _convert_grades(tables: Tables, settings: Settings) -> pl.DataFrame:
@@ -162,10 +161,7 @@ def _convert_grades(tables: Tables, settings: Settings) -> pl.DataFrame:
     alone, its slow tier where there is one. Rows without a grade are left out.
     """
     grades = tables.get("close_grades", tables["grades"])
-    means = comparisons.average_grades(
-        grades.scan().collect(),
-        settings.judge.target,
-    )
+    means = pool.average_grade_table(grades, settings.judge.target)
     homes = tables["shortlist"].scan().select("id", "cluster").collect()
     scores = (
         homes.join(means, on="id")

@@ -23,6 +23,7 @@ from tacos.methods.judging import comparisons
 from tacos.methods.measures.selection_figures import MeasuredPool
 from tacos.methods.selecting import sizes
 from tacos.methods.selecting.limits import Limits
+from tacos.pipeline.steps.aligned_rows import join_to_samples
 from tacos.pipeline.steps.reliability import Reliability, find_reliability
 from tacos.records import SCORES, Encoder, Table, add_missing_columns
 
@@ -31,7 +32,7 @@ Tables = Mapping[str, Table]
 FRAMED = "framed"
 NO_HOMES = pl.DataFrame(schema={"id": pl.String, "cluster": pl.UInt32})
 NO_SCORES = pl.DataFrame(schema={"id": pl.String, "score": pl.Float64})
-"""In place of homes and scores, for a pool table without them."""
+"""In place of homes and scores, where there are none."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +43,10 @@ class AnnotatedPool:
     """By plain name: samples, canonical_tags, memberships, clusters, scores."""
     settings: Settings
 
-    @cached_property
+    @property
     def memberships(self) -> pl.DataFrame:
-        """id, clusters, cluster: one row per (sample, cluster)."""
-        return read_memberships(self.tables, self.settings)
-
-    @cached_property
-    def ordered_memberships(self) -> pl.DataFrame:
-        """id, cluster: one row per (sample, cluster), the home cluster first."""
-        return order_memberships(self.tables, self.settings)
+        """id, cluster: one row per (sample, cluster)."""
+        return read_memberships(self.tables, self.settings).select("id", "cluster")
 
     @cached_property
     def scores(self) -> pl.DataFrame:
@@ -77,7 +73,7 @@ class AnnotatedPool:
     @property
     def cluster_sizes(self) -> dict[int, int]:
         """Members per cluster."""
-        return cluster_sizes(self.memberships)
+        return count_members(self.tables, self.settings)
 
     @cached_property
     def grades(self) -> pl.DataFrame | None:
@@ -90,7 +86,8 @@ class AnnotatedPool:
     @cached_property
     def rows(self) -> pl.DataFrame:
         """A row per sample: see `build_pool_table`."""
-        return build_pool_table(self.tables, self.ordered_memberships, self.scores)
+        homes = find_homes(self.tables, self.settings)
+        return build_pool_table(self.tables, homes, self.scores)
 
     def draw_fill(self, seed: int) -> pl.DataFrame | None:
         """id, cluster, rule: unjudged rows that may come in when judged ones run out; None without.
@@ -143,12 +140,18 @@ def measure_pool(artifacts: Tables, settings: Settings) -> MeasuredPool:
 
 def average_cheap_grades(grades: Table, settings: Settings) -> pl.DataFrame:
     """id, grade, value, correctness: the means over judges and repetitions."""
-    means = comparisons.average_grades(
-        grades.scan().collect(),
-        settings.judge.target,
-    )
+    means = average_grade_table(grades, settings.judge.target)
     numbers = pl.col("grade", "value", "correctness")
     return means.select("id", numbers.cast(pl.Float64))
+
+
+def average_grade_table(grades: Table, target: float) -> pl.DataFrame:
+    """id, grade, value, correctness: see `tacos.methods.judging.comparisons.average_grades`.
+
+    All grades of a sample are in one batch.
+    """
+    means = [comparisons.average_grades(batch, target) for batch in grades.batches()]
+    return pl.concat(means)
 
 
 def find_newest_scores(names: Iterable[str]) -> str | None:
@@ -162,27 +165,62 @@ def read_memberships(tables: Tables, settings: Settings) -> pl.DataFrame:
 
     With home clusters, samples without a tag form a cluster of their own, after all others.
     """
+    return pl.concat(_iterate_memberships(tables, settings))
+
+
+def count_members(tables: Tables, settings: Settings) -> dict[int, int]:
+    """Members per cluster."""
+    parts = [
+        members.group_by("cluster").len()
+        for members in _iterate_memberships(tables, settings)
+    ]
+    counts = pl.concat(parts).group_by("cluster").agg(len=pl.col("len").sum())
+    return dict(counts.sort("cluster").iter_rows())
+
+
+def _iterate_memberships(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+    """The same, batch by batch."""
     homes = settings.cluster.membership == "home"
-    untagged = None
+    untagged = _number_untagged(tables) if homes else None
+    for batch in tables["memberships"].batches():
+        yield kmeans_clusters.list_cluster_members(
+            batch,
+            homes=homes,
+            untagged=untagged,
+        )
+
+
+def _number_untagged(tables: Tables) -> int:
+    """The number of the cluster of samples without a tag."""
     # Clusters are numbered from 0, so that their count is the next number.
-    if homes:
-        n_clusters = tables["clusters"].scan().select(pl.col("cluster").n_unique())
-        untagged = int(n_clusters.collect().item())
-    memberships = tables["memberships"].scan().collect()
-    return kmeans_clusters.list_cluster_members(
-        memberships,
-        homes=homes,
-        untagged=untagged,
-    )
+    n_clusters = tables["clusters"].scan().select(pl.col("cluster").n_unique())
+    return int(n_clusters.collect().item())
 
 
-def order_memberships(tables: Tables, settings: Settings) -> pl.DataFrame:
-    """id, cluster: one row per (sample, cluster), the home cluster first."""
-    homes = tables["memberships"].scan().select("id", "home").collect()
-    members = read_memberships(tables, settings).join(homes, on="id", how="left")
-    # False sorts before True.
-    is_not_home = pl.col("cluster") != pl.col("home")
-    return members.sort("id", is_not_home, "cluster").select("id", "cluster")
+@dataclass(frozen=True)
+class HomeTable:
+    """id, cluster of each sample, batch by batch: its home cluster; null for none."""
+
+    memberships: Table
+    untagged: int | None
+
+    def scan(self) -> pl.LazyFrame:
+        """See `Table`."""
+        home = pl.coalesce("home", pl.lit(self.untagged, pl.UInt32))
+        return self.memberships.scan().select("id", cluster=home)
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        """See `Table`."""
+        home = pl.coalesce("home", pl.lit(self.untagged, pl.UInt32))
+        for batch in self.memberships.batches(["id", "home"]):
+            yield batch.select("id", cluster=home)
+
+
+def find_homes(tables: Tables, settings: Settings) -> HomeTable:
+    """The home cluster of each sample: see `read_memberships` for those without a tag."""
+    homes = settings.cluster.membership == "home"
+    untagged = _number_untagged(tables) if homes else None
+    return HomeTable(tables["memberships"], untagged)
 
 
 def cluster_sizes(frame: pl.DataFrame) -> dict[int, int]:
@@ -230,7 +268,11 @@ def estimate_row_tokens(samples: Table) -> pl.DataFrame:
     """id, tokens: a quarter of the characters of instruction and response."""
     n_chars = pl.col("instruction").str.len_chars() + pl.col("length")
     tokens = sizes.estimate_tokens(n_chars).alias("tokens")
-    return samples.scan().select("id", tokens).collect()
+    parts = [
+        batch.select("id", tokens)
+        for batch in samples.batches(["id", "instruction", "length"])
+    ]
+    return pl.concat(parts) if parts else samples.scan().select("id", tokens).collect()
 
 
 def count_rows(table: Table) -> int:
@@ -270,29 +312,31 @@ def build_limits(config: SelectSettings) -> Limits:
 
 
 def build_pool_table(
-    tables: Tables, homes: pl.DataFrame, scores: pl.DataFrame
+    tables: Tables, homes: Table | None, scores: pl.DataFrame
 ) -> pl.DataFrame:
     """A row per sample, sorted by id: id, length, source, tags, cluster (null: in none), score (the
     best one; null: not judged), correctness (null: the judge gave none).
 
-    `homes` has the columns id and cluster, the home cluster first.
+    `homes` has the columns id and cluster, a row per sample; without it, no row has a cluster.
     """
-    samples = tables["samples"].scan().select("id", "length", "source").collect()
-    tags = tables["canonical_tags"].scan().select("id", "tags").collect()
-    home = homes.select("id", "cluster").unique(
-        "id",
-        keep="first",
-        maintain_order=True,
-    )
-    best = take_best_scores(scores).select("id", "score", "correctness")
-    return (
-        samples
-        # Left joins: a sample without tags, cluster or score stays in the pool.
-        .join(tags, on="id", how="left")
-        .join(home, on="id", how="left")
-        .join(best, on="id", how="left")
-        .sort("id")
-    )
+    samples = tables["samples"].batches(["id", "length", "source"])
+    rows = join_to_samples(samples, tables["canonical_tags"], ["tags"])
+    if homes is not None:
+        rows = join_to_samples(rows, homes, ["cluster"])
+    else:
+        no_cluster = pl.lit(None, pl.UInt32)
+        rows = (batch.with_columns(cluster=no_cluster) for batch in rows)
+    pool = pl.concat(rows)
+    # A left join: a sample without a score stays in the pool.
+    best = _take_one_score(scores)
+    return pool.join(best, on="id", how="left").sort("id")
+
+
+def _take_one_score(scores: pl.DataFrame) -> pl.DataFrame:
+    """id, score, correctness: one row per scored sample."""
+    if scores["id"].is_unique().all():
+        return add_missing_columns(scores, SCORES).select("id", "score", "correctness")
+    return take_best_scores(scores).select("id", "score", "correctness")
 
 
 def take_best_scores(scores: pl.DataFrame) -> pl.DataFrame:

@@ -26,10 +26,11 @@ CONVERSATIONS = pl.Schema({"id": pl.String, "conversation": pl.UInt32})
 def find_conversations(samples: Table) -> pl.DataFrame:
     """id, conversation: the rows that share a conversation with another one, and its number."""
     # A question, an answer and perhaps a system text: what is longer may have two answers.
-    n_turns = pl.col("turns").list.len()
-    longest = samples.scan().select(n_turns.max()).collect().item()
+    has_long = any(
+        (batch["turns"].list.len() > 2).any() for batch in samples.batches(["turns"])
+    )
     groups = ConversationGroups()
-    if (longest or 0) > 2:
+    if has_long:
         groups.add_long(_read_turns(samples, is_long=True))
         groups.add_short(_read_turns(samples, is_long=False))
     rows = sorted(groups.list_groups().items())

@@ -108,8 +108,11 @@ class PoolSelection(AnnotatedPool):
     @property
     def n_available(self) -> int:
         """Rows that can be taken where unjudged ones may fill up."""
-        candidates = {*self.memberships["id"].to_list(), *self.keep}
-        return len(candidates - set(self.exclude))
+        candidates = pl.concat(
+            [self.memberships["id"], pl.Series("id", self.keep, pl.String)]
+        )
+        is_excluded = candidates.is_in(self.exclude)
+        return candidates.filter(~is_excluded).n_unique()
 
     @property
     def rule(self) -> quotas.QuotaRule:
@@ -237,8 +240,8 @@ class PoolSelection(AnnotatedPool):
         """A selection within limits, with the rule of each row: rows that the quotas of the
         clusters take by themselves keep their rule.
         """
-        scored = self.pool.filter(pl.col("score").is_finite())["id"].to_list()
-        n_takeable = len({*scored, *self.keep})
+        is_takeable = pl.col("score").is_finite() | pl.col("id").is_in(self.keep)
+        n_takeable = self.pool.select(is_takeable.fill_null(False).sum()).item()
         unlimited = self._select_by_quota(min(selection.height, n_takeable))
         rules = dict(unlimited.select("id", "rule").iter_rows())
         rules = self.fill_rules | rules

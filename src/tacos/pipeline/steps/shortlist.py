@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from tacos.config import Settings
-from tacos.methods.judging import cheap_picks, comparisons, shortlist
+from tacos.methods.judging import cheap_picks, shortlist
 from tacos.methods.judging.cheap_picks import CheapGrades
 from tacos.methods.judging.shortlist import Reserve, Rule
 from tacos.methods.selecting import quotas
@@ -19,7 +19,7 @@ from tacos.methods.selecting.limits import build_bounds
 from tacos.pipeline import conditions
 from tacos.pipeline.steps import pool as pool_steps
 from tacos.pipeline.steps.extension import list_known_ids, read_old_rows
-from tacos.pipeline.steps.pool import NO_HOMES, NO_SCORES, Tables
+from tacos.pipeline.steps.pool import NO_SCORES, Tables
 from tacos.pipeline.steps.reliability import find_grade_reliability
 from tacos.records import StageOutput
 
@@ -111,8 +111,8 @@ def _read_grades(tables: Tables, settings: Settings, rule: Rule) -> pl.DataFrame
     target = settings.judge.target
     if rule == "stratified":
         target = cheap_picks.combine_target(target)
-    grades = tables["grades"].scan().collect()
-    return comparisons.average_grades(grades, target).select("id", "grade")
+    means = pool_steps.average_grade_table(tables["grades"], target)
+    return means.select("id", "grade")
 
 
 def _describe_grades(tables: Tables, settings: Settings, rule: Rule) -> CheapGrades:
@@ -123,7 +123,7 @@ def _describe_grades(tables: Tables, settings: Settings, rule: Rule) -> CheapGra
     if rule == "stratified":
         # Grades that nobody has measured drop no row.
         return CheapGrades(reliability.value or 0.0)
-    tags = tables["canonical_tags"].scan().select("id", "tags").drop_nulls().collect()
+    tags = tables["canonical_tags"].scan().select("id", "tags").collect()
     weight = reliability.weight
     # The slow tier is the same judge: what is set for its scores holds for both.
     if settings.judge.reliability != "auto":
@@ -131,7 +131,7 @@ def _describe_grades(tables: Tables, settings: Settings, rule: Rule) -> CheapGra
     return CheapGrades(
         weight,
         settings.select.tag_price,
-        dict(tags.iter_rows()),
+        tags,
     )
 
 
@@ -142,7 +142,7 @@ def _build_reserves(
     limits = pool_steps.build_limits(settings.select)
     if not limits:
         return []
-    everyone = pool_steps.build_pool_table(tables, NO_HOMES, NO_SCORES)
+    everyone = pool_steps.build_pool_table(tables, None, NO_SCORES)
     pool = everyone.filter(~pl.col("id").is_in(excluded))
     reserves = []
     for bound in build_bounds(pool, n, limits):

@@ -76,8 +76,9 @@ def test_before_a_slow_tier_new_tags_count_as_in_the_selection() -> None:
     tags = {id_: ["common"] for id_ in samples["id"]}
     rare = samples.sort("grade")["id"].head(5).to_list()
     tags |= {id_: [f"rare {id_}"] for id_ in rare}
-    by_grade = pick_by_objective(samples, 50, CheapGrades(0.5, 0.0, tags))
-    with_tags = pick_by_objective(samples, 50, CheapGrades(0.5, 100.0, tags))
+    table = pl.DataFrame({"id": list(tags), "tags": list(tags.values())})
+    by_grade = pick_by_objective(samples, 50, CheapGrades(0.5, 0.0, table))
+    with_tags = pick_by_objective(samples, 50, CheapGrades(0.5, 100.0, table))
     assert set(by_grade).isdisjoint(rare)
     assert set(with_tags) >= set(rare)
     assert len(with_tags) == 50

@@ -1,4 +1,4 @@
-"""Rows that a selection by gain cannot reach are left out, and nothing else changes."""
+"""Only some rows wait to be taken at a time, and that changes nothing."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from tacos.amounts import parse_quotas
-from tacos.methods.selecting import objective_choice
+from tacos.methods.selecting import tag_coverage
 from tacos.methods.selecting.limits import Limits
 from tacos.methods.selecting.strategies import Choice, choose_by_strategy
 from tacos.methods.selecting.strategy_inputs import QuestionVectors, StrategyInputs
@@ -78,24 +78,43 @@ def test_the_selection_is_that_from_all_rows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pool = make_pool(seed)
-    choice, _ = choose(pool, seed, LIMITS[name])
-    # So many that no row is left out.
-    monkeypatch.setattr(objective_choice, "ASKED_PER_ROW", N_ROWS)
+    # So many that all rows wait.
+    assert tag_coverage.N_CANDIDATES > N_ROWS
     expected, _ = choose(pool, seed, LIMITS[name])
+    monkeypatch.setattr(tag_coverage, "N_CANDIDATES", 1)
+    choice, _ = choose(pool, seed, LIMITS[name])
     assert choice.selection.equals(expected.selection)
     assert choice.left_out.equals(expected.left_out)
     assert choice.tag_price == expected.tag_price
 
 
-def test_few_rows_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    looked_at: list[int] = []
-    pick = objective_choice.pick_by_gain
+@pytest.mark.parametrize("n_candidates", [1, 3, 50])
+@pytest.mark.parametrize("seed", range(10))
+def test_equal_gains_are_taken_in_the_same_order(
+    seed: int,
+    n_candidates: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(seed)
+    rows = [
+        (f"r{row % 90}", int(rng.integers(4)), float(rng.integers(3)))
+        for row in range(120)
+    ]
+    tags = {id_: [f"t{tag}" for tag in rng.integers(20, size=3)] for id_, _, _ in rows}
+    room = {0: 9, 1: 2, 2: 30, 3: 0}
+    arguments = (rows, 25, room, tags, 1.0, ["r7"])
+    expected = tag_coverage.take_covering(*arguments)
+    # Rounds of fewer candidates than rows to take need a selection of fewer rows each.
+    monkeypatch.setattr(tag_coverage, "N_CANDIDATES", n_candidates)
+    assert tag_coverage.take_covering(*arguments) == expected
+    assert tag_coverage.take_covering(rows, 3, room, tags, 1.0, ["r7"]) == expected[:3]
 
-    def watch(picks, n, task):  # type: ignore[no-untyped-def]
-        looked_at.append(task.ranked.height)
-        return pick(picks, n, task)
 
-    monkeypatch.setattr(objective_choice, "pick_by_gain", watch)
-    choose(make_pool(1), 1, Limits())
-    assert len(looked_at) == 1
-    assert looked_at[0] < N_ROWS / 2
+def test_the_best_rows_wait_and_of_equal_ones_the_earlier() -> None:
+    gains = np.array([2.0, 5.0, -np.inf, 2.0, 7.0, 2.0])
+    waiting, last = tag_coverage._list_candidates(gains, 4)
+    assert waiting == [(-7.0, 4), (-5.0, 1), (-2.0, 0), (-2.0, 3)]
+    assert last == (-2.0, 3)
+    waiting, last = tag_coverage._list_candidates(gains, 5)
+    assert len(waiting) == 5
+    assert last > waiting[-1]
