@@ -24,7 +24,7 @@ import polars as pl
 from tacos.methods.selecting.objective import build_objective
 from tacos.methods.selecting.quotas import round_shares
 from tacos.methods.selecting.row_tags import number_tags
-from tacos.methods.selecting.tag_coverage import GainRows, take_rows
+from tacos.methods.selecting.tag_coverage import GainRows, order_rows, take_rows
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -138,7 +138,7 @@ def pick_by_objective(
         quality,
         number_tags(tags["tags"]),
     )
-    places = take_rows(rows, n_wanted, None, tag_price)
+    places = take_rows(order_rows(rows), n_wanted, None, tag_price)
     return ordered["id"].gather(places).to_list()
 
 

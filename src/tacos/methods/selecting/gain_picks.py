@@ -24,9 +24,15 @@ from tacos.methods.selecting import coverage_floor
 from tacos.methods.selecting.objective import build_objective
 from tacos.methods.selecting.preference_walk import Admission
 from tacos.methods.selecting.row_tags import RowTags
-from tacos.methods.selecting.tag_coverage import GainRows, take_rows
+from tacos.methods.selecting.tag_coverage import (
+    GainOrder,
+    GainRows,
+    order_rows,
+    take_rows,
+)
 
 Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 
 
 class Pick(NamedTuple):
@@ -200,7 +206,9 @@ class _GainTaker:
     """The judged rows with the quality to expect of each."""
 
     task: GainTask
-    rows: GainRows
+    ordered: GainOrder
+    first_served: tuple[GainOrder, Ints] | None
+    """The rows that are served first, with their numbers among all."""
     tag_price: float
     """What a new tag is worth beside these qualities."""
 
@@ -223,7 +231,17 @@ class _GainTaker:
             quality,
             task.tags,
         )
-        return cls(task, rows, tag_price)
+        first_served = None
+        if task.is_first is not None:
+            chosen = np.flatnonzero(task.is_first[rows.samples])
+            some = GainRows(
+                rows.samples[chosen],
+                clusters.to_numpy()[chosen],
+                quality[chosen],
+                task.tags,
+            )
+            first_served = (order_rows(some), chosen)
+        return cls(task, order_rows(rows), first_served, tag_price)
 
     def take_steps(
         self,
@@ -250,32 +268,26 @@ class _GainTaker:
         gate: LimitGate | None = None,
     ) -> dict[int, Pick]:
         """The rows of one step, after those that are in."""
-        rows = self.rows
-        ranked = self.task.ranked
-        if step.is_first and self.task.is_first is not None:
-            is_first = self.task.is_first[rows.samples]
-            samples, clusters, quality, tags = rows
-            rows = GainRows(
-                samples[is_first],
-                clusters[is_first],
-                quality[is_first],
-                tags,
-            )
-            ranked = ranked.filter(pl.Series(is_first))
+        ordered = self.ordered
+        number_of = None
+        if step.is_first and self.first_served is not None:
+            ordered, number_of = self.first_served
         room = step.room
         if room is not None:
             n_in = Counter(pick.cluster for pick in picks.values())
             room = {cluster: most - n_in[cluster] for cluster, most in room.items()}
         places = take_rows(
-            rows,
+            ordered,
             n - len(picks),
             room,
             self.tag_price * coverage_floor.scale_price(price_step),
             picks,
             gate,
         )
+        if number_of is not None:
+            places = number_of[places].tolist()
         taken = dict(picks)
-        for row, cluster, score in ranked[places].rows():
+        for row, cluster, score in self.task.ranked[places].rows():
             taken[row] = Pick(self.task.ids[row], cluster, score, step.rule)
         return taken
 

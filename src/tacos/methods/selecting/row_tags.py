@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 N_AT_ONCE = 500_000
@@ -39,15 +39,40 @@ class RowTags:
         """Rows with each tag, shape (tags,)."""
         return np.bincount(self.numbers, minlength=self.n_tags)
 
-    def count_others(self, known: Bools) -> npt.NDArray[np.uint32]:
-        """Tags of each row that are not known, shape (rows,); `known` has shape (tags,)."""
-        counts = np.zeros(self.n_rows, np.uint32)
-        for first in range(0, self.n_rows, N_AT_ONCE):
-            starts = self.starts[first : first + N_AT_ONCE + 1]
-            is_other = ~known[self.numbers[starts[0] : starts[-1]]]
-            before = np.concatenate([[0], np.cumsum(is_other)])
-            counts[first : first + N_AT_ONCE] = np.diff(before[starts - starts[0]])
-        return counts
+    def gather(self, rows: npt.NDArray[Any]) -> RowTags:
+        """The tags of other rows: those of row i are the tags of row `rows[i]` here."""
+        counts = np.diff(self.starts)[rows]
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        numbers = np.empty(starts[-1], np.uint32)
+        for first in range(0, len(rows), N_AT_ONCE):
+            some = slice(first, first + N_AT_ONCE)
+            own_starts = starts[first : first + N_AT_ONCE + 1]
+            begin, end = int(own_starts[0]), int(own_starts[-1])
+            # How far each tag lies behind its place here
+            moved = np.repeat(self.starts[rows[some]] - own_starts[:-1], counts[some])
+            numbers[begin:end] = self.numbers[np.arange(begin, end) + moved]
+        return RowTags(numbers, starts, self.n_tags)
+
+    def invert(self) -> RowTags:
+        """The rows of each tag, in order: `numbers` are rows, `starts` has shape (tags + 1,)."""
+        # Takes a while to import, which not every command needs.
+        from scipy.sparse import csr_array
+
+        index = np.int32 if len(self.numbers) < 2**31 else np.int64
+        occurrences = csr_array(
+            (
+                np.ones(len(self.numbers), np.bool_),
+                self.numbers.astype(index, copy=False),
+                self.starts.astype(index),
+            ),
+            shape=(self.n_rows, self.n_tags),
+        )
+        by_tag = occurrences.tocsc()
+        return RowTags(
+            by_tag.indices.astype(np.uint32),
+            by_tag.indptr.astype(np.int64),
+            self.n_rows,
+        )
 
 
 def number_tags(tags: pl.Series) -> RowTags:
