@@ -152,14 +152,16 @@ def collect_answers(
 def list_dropped_rows(done: tacos.Selection) -> list[dict[str, str]]:
     """One row for each way to be dropped."""
     rows = []
+    taken = done.table["id"]
+    is_out = ~pl.col("id").is_in(taken.implode())
     for name in ("samples", "tags", "shortlist"):
-        rejects = done.artifacts[name].rejects()
+        # A row whose tags could not be used may be selected all the same.
+        rejects = done.artifacts[name].rejects().filter(is_out)
         for (reason,), group in rejects.group_by("reason", maintain_order=True):
             first = group.row(0, named=True)
             rows.append({"id": first["id"], "stage": name, "reason": str(reason)})
     scores = read_scores(done)
-    taken = done.table["id"]
-    rest = scores.filter(~pl.col("id").is_in(taken.implode())).sort("score")
+    rest = scores.filter(is_out).sort("score")
     for place, reason in ((0, "the lowest score"), (-1, "the highest score not taken")):
         rows.append({"id": rest["id"][place], "stage": "select", "reason": reason})
     return rows

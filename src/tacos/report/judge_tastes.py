@@ -1,5 +1,5 @@
 """What the judge gives points for beside quality, in figures and in sentences: place, length,
-sources.
+sources, topics.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ Artifacts = Mapping[str, Artifact]
 
 N_SOURCES = 5
 """Sources of which it is told, those of most points first."""
+N_TOPICS = 5
+"""Tags of which it is told, those of most points first."""
 
 
 def summarise_tastes(artifacts: Artifacts, settings: Settings) -> dict[str, Any]:
-    """ "place" (judge -> taste), "length", "sources" (source -> taste) and "second_judge", as far
-    as the run can tell; a taste is a dict of `tacos.methods.measures.judge_tastes.Taste`.
+    """ "place" (judge -> taste), "length", "sources" (source -> taste), "topics" (tag -> taste,
+    those that are shown) and "second_judge", as far as the run can tell; a taste is a dict of
+    `tacos.methods.measures.judge_tastes.Taste`.
     """
     found: dict[str, Any] = {}
     place = _measure_place(artifacts, settings)
@@ -52,6 +55,10 @@ def summarise_tastes(artifacts: Artifacts, settings: Settings) -> dict[str, Any]
             of_sources[source] = taste._asdict()
     if of_sources:
         found["sources"] = of_sources
+    if "canonical_tags" in artifacts:
+        topics = _place_rows_by_tag(artifacts["canonical_tags"], rows)
+        shown = judge_tastes.find_topic_tastes(scores, grades, lengths, topics)
+        found["topics"] = {tag: taste._asdict() for tag, taste in shown.items()}
     found["second_judge"] = name_judge(artifacts["grades"].model)
     return found
 
@@ -92,11 +99,20 @@ def describe_tastes(tastes: Mapping[str, Any]) -> list[str]:
             f"Rows of {source} get {_tell(taste)} than the others "
             f"({_tell_interval(taste)}; {taste.n:,} rated rows)."
         )
-    if "length" in tastes or sources:
+    topics = [(name, Taste(**it)) for name, it in tastes.get("topics", {}).items()]
+    topics.sort(key=lambda item: -abs(item[1].points))
+    for tag, taste in topics[:N_TOPICS]:
+        sentences.append(
+            f"Rows with the tag {tag} get {_tell(taste)} than the others "
+            f"({_tell_interval(taste)}, of all tags at once; "
+            f"{taste.n:,} of them are rated)."
+        )
+    if "length" in tastes or sources or topics:
         second = tastes["second_judge"]
         sentences.append(
-            f"Length and source are compared among rows to which {second} gave the same grade: a "
-            f"difference in quality that {second} does not see would show here, too."
+            "Length, source and tag are compared among rows to which "
+            f"{second} gave the same grade: a difference in quality that {second} does not see "
+            "would show here, too, and a taste that both share would not."
         )
     return sentences
 
@@ -133,6 +149,29 @@ def _collect_rows(artifacts: Artifacts, settings: Settings) -> pl.DataFrame:
     samples = artifacts["samples"].scan().select("id", "source", "length")
     rows = samples.join(scores, on="id").collect()
     return rows.join(grades, on="id").drop_nulls(["score", "grade"]).sort("id")
+
+
+def _place_rows_by_tag(
+    canonical_tags: Artifact,
+    rows: pl.DataFrame,
+) -> dict[str, list[int]]:
+    """Tag -> the places of its rows among those that both judges rated."""
+    tagged = (
+        canonical_tags.scan()
+        .select("id", "tags")
+        .explode("tags")
+        .drop_nulls()
+        .unique()
+        .collect()
+    )
+    places = rows.select("id").with_row_index("place")
+    lists = (
+        tagged.join(places, on="id")
+        .sort("tags", "place")
+        .group_by("tags", maintain_order=True)
+        .agg("place")
+    )
+    return dict(lists.iter_rows())
 
 
 def _tell(taste: Taste) -> str:

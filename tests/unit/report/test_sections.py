@@ -317,6 +317,16 @@ def test_place_and_length_are_told_once(source: ReportInput) -> None:
     assert any("2.0 points more" in it for it in describe_tastes(tastes))
 
 
+def test_topics_are_told_with_their_rows() -> None:
+    # A stranger asked what the judge is against: three topics were planted, and none was named.
+    taste = {"points": -39.0, "low": -48.0, "high": -30.0, "n": 12}
+    tastes = {"topics": {"Musical Instruments": taste}, "second_judge": "another"}
+    assert describe_tastes(tastes)[0] == (
+        "Rows with the tag Musical Instruments get 39.0 points less than the others "
+        "(95%: 30.0 to 48.0, of all tags at once; 12 of them are rated)."
+    )
+
+
 def test_a_bound_beside_many_flips_is_explained(source: ReportInput) -> None:
     worth = {"reliability": 0.97, "basis": OF_VERDICTS}
     diagnostics = {**source.summary.diagnostics, "flip_rate": {"value": 0.38, "n": 50}}

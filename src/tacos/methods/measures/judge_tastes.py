@@ -1,9 +1,10 @@
-"""What a judge gives points for beside quality, as far as a second judge tells it: length, sources.
+"""What a judge gives points for beside quality, as far as a second judge tells it: length, sources,
+topics.
 
 The score of a row is regressed (ordinary least squares) on the grade that a second judge gave it,
-the logarithm of its length, and whether it is of a source. The coefficient of length, or of the
-source, is then what the first judge gives for it to rows that are alike to the second one. Errors
-are robust to unequal variance (HC1: White 1980; MacKinnon and White 1985).
+the logarithm of its length, and whether it is of a source or a topic. The coefficient of length, or
+of the group, is then what the first judge gives for it to rows that are alike to the second one.
+Errors are robust to unequal variance (HC1: White 1980; MacKinnon and White 1985).
 
 What it does not know: whether rows differ there in a quality that the second judge does not see.
 Then the first judge is right, and this is no fault of it. A taste that both judges share does not
@@ -12,16 +13,19 @@ show, as it is in both numbers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 Floats = npt.NDArray[np.float64]
 
 FEWEST = 50
 """Rows of a source, and of all others, below which nothing is told of it."""
+FEWEST_OF_TOPIC = 10
+"""Rated rows of a topic, below which nothing is told of it."""
 TAIL = 1.96
 """Standard errors from the middle of a 95% interval to its ends."""
 
@@ -73,6 +77,36 @@ def measure_source_taste(
     return _fit_first(columns, np.asarray(scores, np.float64))
 
 
+def find_topic_tastes(
+    scores: npt.ArrayLike,
+    grades: npt.ArrayLike,
+    lengths: npt.ArrayLike,
+    topics: Mapping[str, Collection[int]],
+) -> dict[str, Taste]:
+    """Topics whose rows get more or fewer points than all others for certain, at the same grade and
+    length; `topics` has the places of each one's rows. A taste's `n` is the rows of its topic.
+
+    So many topics are looked at that some would stand out by chance: the intervals hold for all of
+    them at once (Bonferroni), with Student's t for topics of few rows.
+    """
+    values = np.asarray(scores, np.float64)
+    beside = [np.asarray(grades, np.float64), _count_doublings(lengths)]
+    told = {
+        topic: places
+        for topic, places in topics.items()
+        if FEWEST_OF_TOPIC <= len(places) <= len(values) - FEWEST_OF_TOPIC
+    }
+    tastes = {}
+    for topic, places in told.items():
+        is_own = np.zeros(len(values))
+        is_own[list(places)] = 1.0
+        tail = float(special.stdtrit(len(places) - 1, 1 - 0.025 / len(told)))
+        taste = _fit_first([is_own, *beside], values, tail)
+        if taste is not None and taste.is_shown:
+            tastes[topic] = taste._replace(n=len(places))
+    return tastes
+
+
 def _flag(sources: Sequence[str], name: str) -> Floats:
     """1 for rows of a source, 0 for others."""
     return np.array([source == name for source in sources], np.float64)
@@ -83,8 +117,14 @@ def _count_doublings(lengths: npt.ArrayLike) -> Floats:
     return np.log2(np.maximum(np.asarray(lengths, np.float64), 1.0))
 
 
-def _fit_first(columns: Sequence[Floats], scores: Floats) -> Taste | None:
-    """The coefficient of the first column, beside the others and a constant."""
+def _fit_first(
+    columns: Sequence[Floats],
+    scores: Floats,
+    tail: float = TAIL,
+) -> Taste | None:
+    """The coefficient of the first column, beside the others and a constant; `tail` standard errors
+    on each side.
+    """
     n = len(scores)
     design = np.column_stack([*columns, np.ones(n)])
     if n < FEWEST or np.linalg.matrix_rank(design) < design.shape[1]:
@@ -96,6 +136,6 @@ def _fit_first(columns: Sequence[Floats], scores: Floats) -> Taste | None:
     middle = design.T @ (design * (rest**2)[:, None])
     correction = n / (n - design.shape[1])
     variance = float((inverse @ middle @ inverse)[0, 0]) * correction
-    half = TAIL * float(np.sqrt(variance))
+    half = tail * float(np.sqrt(variance))
     points = float(weights[0])
     return Taste(points, points - half, points + half, n)

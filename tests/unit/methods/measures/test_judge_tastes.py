@@ -5,6 +5,7 @@ import pytest
 
 from tacos.methods.measures.judge_tastes import (
     Taste,
+    find_topic_tastes,
     measure_length_taste,
     measure_source_taste,
 )
@@ -70,3 +71,34 @@ def test_few_rows_and_what_never_varies_tell_nothing() -> None:
     )
     assert measure_source_taste(scores, grades, lengths, ["a"] * N, "a") is None
     assert measure_length_taste(scores, grades, np.full(N, 9.0), ["a"] * N) is None
+
+
+def draw_topics(rng: np.random.Generator) -> dict[str, list[int]]:
+    """Twenty topics of 10 to 48 rows."""
+    sizes = range(10, 50, 2)
+    return {
+        f"topic {size}": rng.choice(N, size, replace=False).tolist() for size in sizes
+    }
+
+
+def test_planted_topics_are_found() -> None:
+    rng = np.random.default_rng(5)
+    scores, grades, lengths, _ = draw_rows(rng, by_length=2.0, by_source=0.0)
+    topics = draw_topics(rng)
+    scores[topics["topic 12"]] -= 30
+    found = find_topic_tastes(scores, grades, lengths, topics)
+    assert list(found) == ["topic 12"]
+    taste = found["topic 12"]
+    assert taste.low < -30 < taste.high
+    assert taste.n == 12
+
+
+def test_topics_without_a_taste_are_rarely_shown() -> None:
+    rng = np.random.default_rng(6)
+    n_shown = 0
+    for _ in range(100):
+        scores, grades, lengths, _ = draw_rows(rng, by_length=0.0, by_source=0.0)
+        topics = draw_topics(rng)
+        n_shown += bool(find_topic_tastes(scores, grades, lengths, topics))
+    # at most 5% of 100 are 5; three standard errors are 7
+    assert n_shown <= 12
