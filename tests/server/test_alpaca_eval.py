@@ -459,3 +459,23 @@ def test_a_killed_command_goes_on_where_it_was(folder: Path) -> None:
         del each["spending"]
     assert found == expected
     assert (folder / "broken.json").read_bytes() == (folder / "whole.json").read_bytes()
+
+
+def test_a_leaderboard_of_no_numbers_is_none(folder: Path, server: FaultServer) -> None:
+    board = folder / "board.csv"
+    board.write_text(",win_rate,length_controlled_winrate\nx,nan,inf\n")
+    _, error = compare(folder, server, "--allow-missing", "--leaderboard", board)
+    assert isinstance(error, InputError)
+    assert "is no leaderboard" in str(error)
+    assert server.bodies == []
+
+
+def test_no_rate_is_beyond_100_percent(folder: Path, server: FaultServer) -> None:
+    server.behaviour.script = say(
+        lambda shown: (
+            "B" if shown["instruction"] == "Do thing 0." else prefer_mine(shown)
+        )
+    )
+    output, _ = compare(folder, server, "--allow-missing", "--json")
+    raw = json.loads(output)["models"][0]["score"]["raw"]
+    assert 0.9 < raw["mean"] < raw["high"] == 1

@@ -470,3 +470,14 @@ def test_a_killed_command_goes_on_where_it_was(folder: Path) -> None:
     assert written == (folder / "whole.jsonl").read_bytes()
     lines = (folder / "grades.jsonl").read_text("utf-8").splitlines()
     assert len(lines) == n_all
+
+
+def test_a_long_answer_that_the_judge_does_not_see_whole_is_said(
+    folder: Path, server: FaultServer
+) -> None:
+    output, error = grade(folder, server, "--set", "mt_bench.max_chars=10")
+    assert error is None
+    said = " ".join(output.split())
+    assert "of those with more than 10 the judge is shown beginning and end" in said
+    output, _ = grade(folder, server)
+    assert "the judge is shown" not in " ".join(output.split())

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +145,9 @@ def _parse_output(row: Mapping[str, Any], path: Path) -> AnsweredQuestion:
 
 
 def _read_number(value: Any) -> float | None:
-    """A number, also one that is written as text; None for anything else."""
+    """A finite number, also one that is written as text; None for anything else."""
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError):
         return None
+    return number if isfinite(number) else None

@@ -106,7 +106,10 @@ def read_every_row(path: Path) -> Iterator[tuple[int, Row]]:
     """
     for batch in read_rows(path):
         for reject in batch.rejects:
-            raise InputError(f"{path}: {reject.id} cannot be read: {reject.reason}")
+            raise InputError(
+                f"{path}: {reject.id} cannot be read: {reject.reason}; mend that row, since none "
+                "may be left out"
+            )
         yield from batch.rows
 
 

@@ -317,7 +317,7 @@ class Store:
         except OSError as error:
             raise OutputError(
                 f"cannot write the run directory {self.root}: {error.strerror}; "
-                "name another run (--run)"
+                "name another run (--run) or output (-o)"
             ) from None
         with handle:
             # The lock goes with the open file: the system drops it even where a process is killed.
@@ -326,7 +326,7 @@ class Store:
             except BlockingIOError:
                 raise RunError(
                     f"{self.root} is in use by another process; "
-                    "wait for it or name another run (--run)"
+                    "wait for it, or name another run (--run) or output (-o)"
                 ) from None
             try:
                 yield

@@ -123,6 +123,7 @@ def alpaca_eval(  # noqa: PLR0913 - the options of the command
         known,
         published,
         judge=resolve_evaluation_judge(chosen, judge),
+        max_chars=chosen.alpaca_eval.max_chars,
         spending=judging.notes,
         files=files,
     )

@@ -197,11 +197,13 @@ def build_evaluation(
     leaderboard: Sequence[LeaderboardRow],
     *,
     judge: str = "",
+    max_chars: int = 0,
     spending: Mapping[str, Any] | None = None,
     files: FilesRead | None = None,
 ) -> AlpacaEvaluation:
-    """Win rates and differences; `spending` of the judge, if it was asked.
-    `judge` is the name by which it was."""
+    """Win rates and differences; `spending` of the judge, if it was asked, `judge` the name by
+    which it was, and `max_chars` what it saw of an output at most.
+    """
     scored = []
     for model in models:
         may_be_scored = model.is_complete or compared.allow_missing
@@ -229,6 +231,7 @@ def build_evaluation(
             [model.label for model in models],
             [model.answers for model in models if model.answers is not None],
             [judge, *(name for model in models for name in model.judges)],
+            max_chars,
         ),
         spending=spending or {},
         is_judged_here=spending is not None,

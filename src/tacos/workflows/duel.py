@@ -46,6 +46,7 @@ from tacos.workflows.evaluated_models import (
     EvaluatedModel,
     describe_answers,
     name_different_templates,
+    name_long_answers,
 )
 from tacos.workflows.evaluation_forecast import QuestionForecast, forecast_questions
 from tacos.workflows.files_read import FilesRead, serialise_files
@@ -161,11 +162,12 @@ def duel(
         require_all(duels, suggest_remedy(reasons) + OR_COUNT, reasons)
     sides = tuple(zip(*pairs, strict=True))
     models = tuple(describe_answers(side[0].model, side) for side in sides)
+    warnings = _list_warnings(models, sides[0], sides[1], chosen.duel.max_chars)
     return Duels(
         summaries=summarise_duels(duels),
         duels=duels,
         models=models,
-        warnings=tuple(_list_warnings(models, *sides)),
+        warnings=tuple(warnings),
         circular=tuple(list_circles(judge, duels, selections)),
         output=target,
         files={"answers": files},
@@ -252,9 +254,12 @@ def _list_warnings(
     models: Sequence[EvaluatedModel],
     answers: Sequence[AnsweredQuestion],
     others: Sequence[AnsweredQuestion],
+    max_chars: int,
 ) -> list[str]:
     """What makes a comparison unfair."""
-    warnings = []
+    # All turns of a side together have `max_chars`.
+    n_turns = max(len(answer.turns) for answer in answers)
+    warnings = name_long_answers(models, max_chars // n_turns)
     templates = name_different_templates(models)
     if templates:
         warnings.append(templates)

@@ -26,6 +26,8 @@ class EvaluatedModel:
     """Answers that are empty, or were cut at the limit of tokens, in words."""
     templates: tuple[str, ...]
     """The hashes of the chat templates that the questions were asked with."""
+    longest: int = 0
+    """Characters of the longest answer."""
 
 
 def has_refusals(reasons: Iterable[str]) -> bool:
@@ -60,7 +62,18 @@ def describe_answers(label: str, answers: Sequence[AnsweredQuestion]) -> Evaluat
         n_answers=len(texts),
         faults=faults,
         templates=tuple(sorted(templates)),
+        longest=max(map(len, texts), default=0),
     )
+
+
+def name_long_answers(models: Sequence[EvaluatedModel], max_chars: int) -> list[str]:
+    """Of which models the judge was not shown everything, in sentences."""
+    return [
+        f"the longest answer of {model.label} has {model.longest:,} characters; of those with more "
+        f"than {max_chars:,} the judge is shown beginning and end (max_chars)"
+        for model in models
+        if model.longest > max_chars
+    ]
 
 
 def name_different_templates(models: Sequence[EvaluatedModel]) -> str:
@@ -83,13 +96,17 @@ def name_different_templates(models: Sequence[EvaluatedModel]) -> str:
 
 
 def list_warnings(
-    labels: Sequence[str], answers: Sequence[EvaluatedModel], judges: Iterable[str]
+    labels: Sequence[str],
+    answers: Sequence[EvaluatedModel],
+    judges: Iterable[str],
+    max_chars: int,
 ) -> tuple[str, ...]:
     """What makes scores of these models hard to compare, in sentences.
 
     `judges` are all names of the judges: that which was asked for, and those that servers gave.
+    They were shown `max_chars` of an answer.
     """
-    warnings = []
+    warnings = name_long_answers(answers, max_chars)
     templates = name_different_templates(answers)
     if templates:
         warnings.append(templates)

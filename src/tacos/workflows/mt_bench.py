@@ -123,6 +123,7 @@ def mt_bench(
         references=given.references.name,
         without_reference=given.without_reference,
         judge=resolve_evaluation_judge(chosen, chosen.mt_bench.model),
+        max_chars=chosen.mt_bench.max_chars,
         spending=judging.notes,
         files=given.files,
     )

@@ -174,11 +174,12 @@ def build_evaluation(
     references: str | None = None,
     without_reference: Sequence[str] = (),
     judge: str = "",
+    max_chars: int = 0,
     spending: Mapping[str, Any] | None = None,
     files: FilesRead | None = None,
 ) -> MtBenchEvaluation:
     """Scores and differences of the models that have every grade; `spending` of the judge, if it
-    was asked, and `judge` the name by which it was.
+    was asked, `judge` the name by which it was, and `max_chars` what it saw of an answer at most.
     """
     scored = [_score_model(model, items) for model in models]
     doubtful = [item[0] for item in items if is_doubtful(item, items)]
@@ -194,6 +195,7 @@ def build_evaluation(
             [model.label for model in models],
             [model.answers for model in models if model.answers is not None],
             [judge, *(name for model in models for name in model.judges)],
+            max_chars,
         ),
         spending=spending or {},
         is_judged_here=spending is not None,

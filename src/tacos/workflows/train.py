@@ -149,7 +149,8 @@ def _choose_model(given: str | Path | None, recipe: Recipe) -> str:
     folder = Path(name)
     if trained_folder.is_trained_folder(folder):
         return str(folder / trained_folder.MODEL)
-    if not folder.is_dir() and (folder.is_absolute() or name.startswith((".", "~"))):
+    is_path = folder.is_absolute() or name.startswith((".", "~")) or name.endswith("/")
+    if is_path and not folder.is_dir():
         raise ConfigError(f"--model: the folder {name} does not exist; check the name")
     return name
 

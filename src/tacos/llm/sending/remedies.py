@@ -100,7 +100,7 @@ def suggest_fix(
     setting = name_address_setting(is_chat=is_chat)
     if not is_chat:
         return f"check {setting} and the MODEL in endpoint:MODEL"
-    return f"check {setting}, the URL up to /v1, and llm.model (--model)"
+    return f"check {setting}, the URL up to /v1, and llm.model (--model, or --judge)"
 
 
 def _find_section(question: RenderedRequest) -> str:

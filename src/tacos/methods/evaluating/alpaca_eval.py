@@ -129,7 +129,7 @@ def score_annotations(
     preferences = np.array([each.preference for each in ordered], dtype=np.float64)
     own_lengths = np.array([each.length for each in ordered])
     baseline_lengths = np.array([each.baseline_length for each in ordered])
-    raw = estimate_mean(preferences, np.arange(len(ordered)))
+    raw = estimate_mean(preferences, np.arange(len(ordered)), (0, 1))
     controlled = None
     reason = _explain_refusal(raw, eases)
     if not reason:

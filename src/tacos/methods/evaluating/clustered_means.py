@@ -49,8 +49,18 @@ class MeanEstimate:
         return (CONFIDENCE_Z + POWER_Z) * self.error
 
 
-def estimate_mean(values: Floats, clusters: Ints) -> MeanEstimate:
+def estimate_mean(
+    values: Floats,
+    clusters: Ints,
+    scale: tuple[float, float] = (-np.inf, np.inf),
+) -> MeanEstimate:
     """The mean of `values` (n,); `clusters` (n,) are the numbers of their clusters.
+
+    `scale` is the least and the largest value that there can be: no interval goes beyond.
+
+    >>> wins = np.array([1.0, 1.0, 1.0, 1.0, 0.0])
+    >>> estimate_mean(wins, np.arange(5), (0, 1)).high
+    1.0
 
     Raises ValueError if there is no value, or a value is not finite: what is missing is not 0.
     """
@@ -70,7 +80,8 @@ def estimate_mean(values: Floats, clusters: Ints) -> MeanEstimate:
     correction = n_clusters / (n_clusters - 1)
     error = float(np.sqrt(correction * np.square(sums).sum()) / n)
     half = CONFIDENCE_Z * error
-    return MeanEstimate(mean, error, mean - half, mean + half, n, n_clusters)
+    low, high = (float(np.clip(mean + end, *scale)) for end in (-half, half))
+    return MeanEstimate(mean, error, low, high, n, n_clusters)
 
 
 def estimate_difference(

@@ -85,7 +85,7 @@ def pair_answers(
         other = by_key[answer.key]
         if answer.turns != other.turns:
             raise InputError(
-                f"question {name_question(answer)} is not the same text in both files: "
+                f"{name_question(answer)} is not the same text in both files: "
                 "have both models answer the same file of questions"
             )
         pairs.append((answer, other))

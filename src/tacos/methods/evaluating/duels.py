@@ -114,7 +114,7 @@ def _estimate_score(scores: Floats, clusters: Ints) -> MeanEstimate:
 
     Three wins of three do not prove that the fourth question would be won.
     """
-    estimate = estimate_mean(scores, clusters)
+    estimate = estimate_mean(scores, clusters, (0, 1))
     if estimate.error != 0:
         return estimate
     n = estimate.n_clusters

@@ -25,6 +25,7 @@ from tacos.methods.evaluating.questions import Question
 N_TURNS = 2
 LOWEST = 1.0
 HIGHEST = 10.0
+SCALE = (1.0, HIGHEST)
 
 DOUBTFUL_REFERENCES = frozenset(
     str(number)
@@ -205,7 +206,7 @@ def _estimate(grades: Grades, items: list[Item]) -> MeanEstimate:
     values = np.array([grades[item] for item in items])
     numbers = _number_questions(items)
     questions = np.array([numbers[question] for question, _ in items])
-    return estimate_mean(values, questions)
+    return estimate_mean(values, questions, SCALE)
 
 
 def _number_questions(items: Iterable[Item]) -> dict[str, int]:

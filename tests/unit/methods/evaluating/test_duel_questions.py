@@ -135,7 +135,7 @@ def test_both_models_must_have_answered_the_same_questions() -> None:
     with pytest.raises(InputError, match="second file only"):
         duel_questions.pair_answers(OURS[:1], THEIRS)
     other_text = [answer("1", "x", "y"), THEIRS[0]]
-    with pytest.raises(InputError, match="koala 1 is not the same text"):
+    with pytest.raises(InputError, match=r"^koala 1 is not the same text"):
         duel_questions.pair_answers(OURS, other_text)
     # The same id in another set is another question.
     with pytest.raises(InputError, match="lima"):
