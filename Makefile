@@ -53,7 +53,8 @@ postgres: setup
 test-postgres: setup postgres  ## test ledgers in PostgreSQL, which it installs and starts on loopback
 	$(BIN)/pytest -m postgres
 
-test-slow: setup browser postgres  ## run the tests that take minutes, those of test-postgres among them
+# The tests that train need an environment of their own, unless TACOS_TRAINER_PYTHON names one.
+test-slow: setup browser postgres $(if $(TACOS_TRAINER_PYTHON),,.venv-train/ready)  ## run the tests that take minutes, those of test-postgres among them
 	$(BIN)/pytest -m "slow or postgres"
 
 fuzz: setup  ## read 10,000 spoilt files of every format and layout

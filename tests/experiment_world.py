@@ -86,5 +86,6 @@ def read_results(folder: str = "out") -> dict[str, Any]:
     for training in results["trainings"]:
         del training["seconds"]
     for name in ("time_ratio", "full_seconds", "selected_seconds"):
-        del results["speed"][name]
+        if results["speed"] is not None:
+            del results["speed"][name]
     return results

@@ -14,6 +14,7 @@ was killed and goes on ends like one that was not. `TACOS_FAKE` makes it misbeha
     disk        finds the disk full
     nan=STEP    has a loss that is no number
     fail        fails otherwise
+    fail-at=ARM  does so for one arm alone
     template    saves another chat template
     gpu         finds a GPU
     mute        is killed when it is to score answers, once
@@ -207,6 +208,8 @@ def train_model(settings: dict[str, Any]) -> None:
     ):
         if read_fault(fault) is not None:
             sys.exit(f"Traceback (most recent call last):\n{said}")
+    if str(read_fault("fail-at")) in settings["output_dir"]:
+        sys.exit("Traceback:\nValueError: The model did not return a loss.")
     rows_file = settings["datasets"][0]["data_files"]
     rows = [
         json.loads(line) for line in Path(rows_file).read_text("utf-8").splitlines()

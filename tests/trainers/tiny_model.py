@@ -5,11 +5,14 @@ unchanged and every span of characters is a span of tokens. Runs in the environm
 from pathlib import Path
 from typing import Any
 
+import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 SPECIAL = ["<s>", "</s>", "<unk>", "<|im_start|>", "<|im_end|>"]
 UNTRAINED = -100
+PACKAGED = Path(__file__).parents[2] / "src/tacos/models/data/tokenizer.json"
+"""The tokenizer that tacos ships."""
 MARKS = ("⟦", "⟧")
 
 
@@ -48,6 +51,39 @@ def save_model(folder: Path) -> None:
         pad_token_id=tokenizer.pad_token_id,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
+
+
+def save_llama(folder: Path) -> None:
+    """Write a Llama of 1.6 million random parameters, with the tokenizer that tacos ships and the
+    tokens of ChatML beside.
+    """
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_file=str(PACKAGED),
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        eos_token="<|im_end|>",
+        additional_special_tokens=["<|im_start|>"],
+        model_max_length=2_048,
+        clean_up_tokenization_spaces=False,
+    )
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=48,
+        intermediate_size=128,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=2_048,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model = LlamaForCausalLM(config)
+    model.save_pretrained(folder)
+    print(f"{sum(part.numel() for part in model.parameters()):,} parameters")
 
 
 def mark_row(tokenizer: Any, tokens: list[int], labels: list[int]) -> str:

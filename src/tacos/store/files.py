@@ -20,7 +20,7 @@ from typing import BinaryIO, cast
 import zstandard
 
 from tacos.addresses import find_address_in_path
-from tacos.errors import OutputError
+from tacos.errors import OutputError, RunError
 
 READ_SIZE = 1 << 20
 """Bytes that are hashed at a time."""
@@ -113,6 +113,29 @@ def hold_output(target: Path) -> Iterator[None]:
             yield
         finally:
             lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def lock_file(path: Path, remedy: str) -> Iterator[BinaryIO]:
+    """An open file, made if it does not exist, that no other process has locked. The lock lasts
+    until every process that has it from this one has closed it.
+
+    Args:
+        path: The file, whose folder is what others are kept out of.
+        remedy: What else to do than to wait.
+
+    Raises:
+        OutputError: The file cannot be written.
+        RunError: Another process has it locked.
+    """
+    with explain_os_errors(path):
+        handle = open(path, "a+b")  # noqa: SIM115 - closed below
+    with handle:
+        if not _take_lock(handle, path):
+            raise RunError(
+                f"{path.parent} is in use by another process: wait for it, or {remedy}"
+            )
+        yield handle
 
 
 def _take_lock(handle: BinaryIO, path: Path) -> bool:

@@ -66,7 +66,7 @@ def open_model_folder(folder: Path, template: str | None = None) -> ModelFolder:
     if is_trained_folder(folder) or (folder / MODEL).is_dir():
         training = read_training(folder)
         path = folder / MODEL
-    _check_files(path)
+    check_model_files(path)
     given = None if template is None else _read_given_template(template)
     own = _read_own_template(path)
     text = given or own
@@ -87,7 +87,7 @@ def open_model_folder(folder: Path, template: str | None = None) -> ModelFolder:
     )
 
 
-def _check_files(path: Path) -> None:
+def check_model_files(path: Path) -> None:
     """Raise `ModelError` for a folder that holds no model."""
     if not path.is_dir():
         raise ModelError(f"{path} is no folder: name one that holds a model")

@@ -420,7 +420,7 @@ def _collect_training(
             f"the trainer has ended without a model (see {folder / trained_folder.LOG})"
         )
     seen = last.count_tokens([start for start in starts if start])
-    _check_counts(plan, job.recipe, last, seen)
+    _check_counts(plan, job.recipe, last, seen, folder)
     _move_model(output, folder / trained_folder.MODEL)
     template = templates.read_template(job.recipe.template)
     _check_template(folder / trained_folder.MODEL, template)
@@ -461,13 +461,19 @@ def _check_counts(
     recipe: Recipe,
     last: Checkpoint,
     seen: int,
+    folder: Path,
 ) -> None:
     """Raise `TrainingError` where TRL took other steps or tokens than were counted before."""
+    # It would do so again, and what it has trained stays in the folder.
+    remedy = (
+        f"make the training environment again with `make setup-train`, delete {folder} and train "
+        "again"
+    )
     forecast = plan.forecast
     if last.step != forecast.steps or last.n_steps != forecast.steps:
         raise TrainingError(
             f"the trainer took {last.step:,} of {last.n_steps:,} steps, and {forecast.steps:,} "
-            "were counted before: it has dropped rows"
+            f"were counted before: it has dropped rows; {remedy}"
         )
     # Several devices fill up the last batch, and part of an epoch has rows of its own.
     is_exact = plan.machine.n_devices == 1 and recipe.epochs == int(recipe.epochs)
@@ -475,7 +481,7 @@ def _check_counts(
     if is_exact and seen != expected:
         raise TrainingError(
             f"the trainer read {seen:,} tokens, and {expected:,} were counted before: it has "
-            "dropped or cut rows otherwise than meant"
+            f"dropped or cut rows otherwise than meant; {remedy}"
         )
 
 

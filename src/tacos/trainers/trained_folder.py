@@ -12,7 +12,6 @@ DIR/
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -112,13 +111,7 @@ def lock_folder(folder: Path) -> Iterator[int]:
     """
     folders.check_folder(folder, FILES)
     files.make_folder(folder)
-    with open(folder / LOCK, "a+b") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(
-                f"{folder} is in use by another process: wait for it, or name another folder"
-            ) from None
+    with files.lock_file(folder / LOCK, "name another folder") as handle:
         yield handle.fileno()
 
 

@@ -16,7 +16,6 @@ DIR/
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -108,14 +107,7 @@ def lock_experiment(folder: ExperimentFolder) -> Iterator[None]:
     """
     folder.check()
     files.make_folder(folder.root)
-    with open(folder.root / LOCK, "a+b") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(
-                f"{folder.root} is in use by another process: wait for it, or name another "
-                "folder (-o)"
-            ) from None
+    with files.lock_file(folder.root / LOCK, "name another folder (-o)"):
         yield
 
 

@@ -23,6 +23,7 @@ from tacos.methods.evaluating.experiment_plan import (
 from tacos.methods.evaluating.experiment_results import ExperimentResults
 from tacos.pipeline.run_loop import Progress
 from tacos.trainers import environment, trained_folder
+from tacos.trainers.model_folder import check_model_files
 from tacos.trainers.recipe import Recipe, read_recipe
 from tacos.trainers.row_check import Device
 from tacos.workflows import arguments, experiment_folder, kept_files
@@ -131,12 +132,14 @@ def prove(  # noqa: PLR0913 - the options of the command
         FailureRateError: Models or the judge answer hardly anything.
         IncompleteError: A question was not judged in both orders; the same call goes on.
         InputError: The run has no selection, or the items cannot be read.
+        ModelError: The base model lacks something, or a process that asks a model was killed.
         OutputError: The folder holds something else, or cannot be written.
         RunError: The folder holds an experiment that was declared otherwise, or is in use.
         TrainingError: The trainer has stopped; the same call goes on.
     """
     folder = ExperimentFolder(arguments.to_path("output", output))
     done = load(run)
+    done.check_selected()
     watcher = choose_progress(progress)
     location = arguments.to_ledger_location(ledger)
     chosen = resolve_settings(settings)
@@ -233,7 +236,11 @@ def _choose_maker(
     device: Device,
     trainer_python: str | Path | None,
 ) -> ModelMaker:
-    """How models are made. Raises `ConfigError` where recipe, model or environment are missing."""
+    """How models are made.
+
+    Raises `ConfigError` where recipe, model or environment are missing, `ModelError` for a folder
+    that holds no model.
+    """
     name = str(model or recipe.model)
     if not name:
         raise ConfigError(
@@ -247,6 +254,8 @@ def _choose_maker(
     is_folder = path.is_absolute() or name.startswith((".", "~"))
     if is_folder and not path.is_dir():
         raise ConfigError(f"--model: the folder {name} does not exist; check the name")
+    if path.is_dir():
+        check_model_files(path)
     return ModelMaker(
         recipe,
         name,

@@ -112,6 +112,15 @@ class Selection:
         n_rows = self.artifacts["selection"].manifest["n_rows"]
         return f"Selection(run={str(self.run)!r}, {count_words(n_rows, 'row')})"
 
+    def check_selected(self) -> None:
+        """Raise `InputError` if the run was stopped before it selected anything."""
+        if "selection" not in self.artifacts:
+            last = list(self.artifacts)[-1]
+            raise InputError(
+                f"{self.run} has no selection: it was stopped after stage {last}. "
+                "Run the same command without --until to finish it"
+            )
+
     @cached_property
     def table(self) -> pl.DataFrame:
         """The selection by rank: a row per selected sample, n in all.
@@ -124,12 +133,7 @@ class Selection:
         Raises:
             InputError: The run was stopped before it selected anything.
         """
-        if "selection" not in self.artifacts:
-            last = list(self.artifacts)[-1]
-            raise InputError(
-                f"{self.run} has no selection: it was stopped after stage {last}. "
-                "Run the same command without --until to finish it"
-            )
+        self.check_selected()
         chosen = self.artifacts["selection"].scan().collect().lazy()
         # Filtered first: a join would read the texts of the whole pool.
         samples = self._filter_chosen("samples").select(SAMPLE_COLUMNS)

@@ -1,0 +1,211 @@
+"""`tacos prove` where something is wrong: one clear line, and nothing is lost."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.experiment_world import (
+    furnish,
+    prove,
+    read_results,
+    select_rows,
+    write_lines,
+)
+from tests.small_world import make_rows, run_command
+
+from tacos.errors import (
+    ConfigError,
+    InputError,
+    ModelError,
+    OutputError,
+    RunError,
+    TacosError,
+    TrainingError,
+)
+
+
+@pytest.fixture(scope="module")
+def selected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return select_rows(tmp_path_factory.mktemp("prove") / "run")
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return furnish(tmp_path, monkeypatch)
+
+
+def fail(kind: type[TacosError], says: str, run: Path, **given: Any) -> None:
+    """An experiment fails, and says so in one line without a trace."""
+    with pytest.raises(kind, match=says) as caught:
+        prove(run, **given)
+    message = " ".join([str(caught.value), *getattr(caught.value, "__notes__", [])])
+    assert "\n" not in message
+    assert "Traceback" not in message
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "says"),
+    [
+        ("memory", TrainingError, "the trainer ran out of memory: .*--set"),
+        ("disk", OutputError, "the disk is full: .*make room"),
+        ("fail", TrainingError, r"did not return a loss.*trainer\.log"),
+        ("template", TrainingError, "is not the chat template of the recipe"),
+        ("nan=2", TrainingError, "the loss is nan at step 2"),
+        ("kill=2", TrainingError, r"was killed \(signal 9\)"),
+    ],
+)
+def test_a_trainer_that_fails_half_way_loses_nothing(
+    selected: Path,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+    kind: type[TacosError],
+    says: str,
+) -> None:
+    short: dict[str, Any] = {"without": ["length-matched", "untrained"]}
+    # The first arms of a seed are trained before it fails.
+    monkeypatch.setenv("TACOS_FAKE", "fail-at=longest")
+    fail(TrainingError, "did not return a loss", selected, **short)
+    kept = {path: path.read_bytes() for path in Path("out/scores").glob("*/*.jsonl")}
+    assert len(kept) == 2
+    monkeypatch.setenv("TACOS_FAKE", fault)
+    fail(kind, says, selected, **short)
+    monkeypatch.delenv("TACOS_FAKE")
+    results = prove(selected, **short).results
+    assert not results.missing
+    assert {path: path.read_bytes() for path in kept} == kept
+    whole = prove(selected, "whole", **short).results
+    assert [part.means for part in results.trainings] == [
+        part.means for part in whole.trainings
+    ]
+
+
+def test_rows_that_a_trainer_drops_are_never_passed_over(
+    selected: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TACOS_FAKE", "drop")
+    says = (
+        "otherwise than meant; .* delete out/trained/selection/seed-0 and train again"
+    )
+    fail(TrainingError, says, selected)
+    monkeypatch.delenv("TACOS_FAKE")
+    # What was trained without them is not taken for a model of the arm.
+    fail(TrainingError, says, selected)
+    shutil.rmtree("out/trained/selection/seed-0")
+    assert not prove(selected).results.missing
+
+
+def test_without_an_environment_it_says_how_to_make_one(
+    selected: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TACOS_TRAINER_PYTHON")
+    monkeypatch.setattr(sys, "prefix", str(place))
+    with suppress(ConfigError):
+        from tacos.trainers.environment import find_python
+
+        pytest.skip(f"there is a training environment: {find_python()}")
+    fail(ConfigError, "there is no training environment: .*setup-train", selected)
+    assert not Path("out").exists()
+
+
+def test_a_python_without_torch_is_named(selected: Path, place: Path) -> None:
+    given = {"trainer_python": sys.executable}
+    fail(ConfigError, "has no torch.*setup-train", selected, **given)
+
+
+def test_no_gpu_is_one_line(selected: Path, place: Path) -> None:
+    fail(ConfigError, "no GPU here: train on the CPU", selected, device="cuda")
+
+
+@pytest.mark.parametrize(
+    ("lacks", "says"),
+    [
+        ("config.json", "holds no model"),
+        ("model.safetensors", "has no weights"),
+        ("tokenizer.json", "has no tokenizer"),
+    ],
+)
+def test_a_base_that_is_no_model_is_said_before_anything_is_trained(
+    selected: Path, place: Path, lacks: str, says: str
+) -> None:
+    Path("base", lacks).unlink()
+    fail(ModelError, says, selected)
+    assert not Path("out").exists()
+
+
+def test_a_wrong_template_is_said_before_anything_is_trained(
+    selected: Path, place: Path
+) -> None:
+    fail(ConfigError, "unknown template 'own'", selected, values=["template=own"])
+    assert not Path("out").exists()
+
+
+def test_a_run_without_a_selection_says_how_to_get_one(place: Path) -> None:
+    write_lines(Path("pool.jsonl"), make_rows(40))
+    words = ["select", "pool.jsonl", "-n", "5", "-o", "half.jsonl", "--until", "tag"]
+    assert run_command(*words)[0] == 0
+    fail(InputError, "has no selection: .*without --until", Path("half.jsonl.run"))
+    fail(RunError, "no such run", Path("nothing.run"))
+    fail(RunError, "is not a finished run", Path("base"))
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("output", ["base/config.json", "base/config.json/out"])
+def test_a_folder_that_cannot_be_is_one_line(
+    selected: Path, place: Path, output: str
+) -> None:
+    fail(OutputError, r"config\.json", selected, output=output)
+
+
+def test_a_folder_in_the_run_is_refused(selected: Path, place: Path) -> None:
+    fail(OutputError, "name", selected, output=str(selected))
+    fail(OutputError, "name", selected, output=str(selected / "proof"))
+
+
+@pytest.fixture
+def disk() -> Iterator[Path]:
+    """A folder in memory that holds 300 kB."""
+    folder = Path(tempfile.mkdtemp(prefix="tacos-disk-"))
+    if not mount("-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)):
+        shutil.rmtree(folder)
+        pytest.skip("needs the right to mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], capture_output=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def mount(*words: str) -> bool:
+    """Whether the system allows it."""
+    return subprocess.run(["mount", *words], capture_output=True).returncode == 0
+
+
+def test_a_full_disk_and_a_read_only_one_are_one_line_and_it_goes_on(
+    selected: Path, place: Path, disk: Path
+) -> None:
+    short: dict[str, Any] = {"output": str(disk / "out"), "without": "full"}
+    filler = disk / "filler"
+    with suppress(OSError), filler.open("wb", buffering=0) as out:
+        while True:
+            out.write(b"x" * 512)
+    fail(OutputError, "No space left", selected, **short)
+    # Some of it fits, and then no more.
+    with filler.open("r+b") as out:
+        out.truncate(220_000)
+    with pytest.raises(TacosError) as caught:
+        prove(selected, **short)
+    assert re.search("No space left|disk is full", str(caught.value))
+    assert "\n" not in str(caught.value)
+    filler.unlink()
+    assert mount("-o", "remount,ro", str(disk))
+    fail(OutputError, "Read-only file system", selected, **short)
+    assert mount("-o", "remount,rw,size=50m", str(disk))
+    prove(selected, **short)
+    prove(selected, "whole", without="full")
+    assert read_results(str(disk / "out")) == read_results("whole")
