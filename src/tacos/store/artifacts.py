@@ -26,7 +26,7 @@ import polars as pl
 
 from tacos.errors import OutputError, RunError
 from tacos.records import REJECTS, OriginalRows, build_reject_frame
-from tacos.store.files import digest_files
+from tacos.store.files import digest_files, explain_os_errors
 from tacos.store.tables import read_table, scan_tables, write_table
 
 OWN_FILES = (
@@ -351,9 +351,9 @@ class Store:
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write JSON under a temporary name, then rename it."""
+    """Write JSON under a temporary name, then rename it. Raises `OutputError`."""
     temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(
-        orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
-    )
-    os.replace(temporary, path)
+    content = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+    with explain_os_errors(path):
+        temporary.write_bytes(content)
+        os.replace(temporary, path)

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import polars as pl
 
+from tacos.errors import OutputError
+from tacos.store.files import explain_os_errors
+
 
 def scan_tables(paths: Sequence[Path]) -> pl.LazyFrame:
     """Several files as one table, read lazily."""
@@ -35,16 +38,24 @@ def write_table(
     path: Path,
     metadata: dict[str, str] | None = None,
 ) -> None:
-    """Write a file under a temporary name, then rename it."""
+    """Write a file under a temporary name, then rename it. Raises `OutputError`, for a full disk
+    as well.
+    """
     temporary = path.with_suffix(".tmp")
-    table.write_parquet(
-        spell_literally(temporary),
-        compression="zstd",
-        compression_level=1,
-        statistics=False,
-        metadata=metadata,
-    )
-    os.replace(temporary, path)
+    try:
+        with explain_os_errors(path):
+            table.write_parquet(
+                spell_literally(temporary),
+                compression="zstd",
+                compression_level=1,
+                statistics=False,
+                metadata=metadata,
+            )
+            os.replace(temporary, path)
+    except pl.exceptions.ComputeError as error:
+        # What the disk says reaches Python in the words of polars.
+        reason = str(error).rpartition("error: ")[2]
+        raise OutputError(f"{path} cannot be written: {reason}") from None
 
 
 def spell_literally(path: str | Path) -> str:
