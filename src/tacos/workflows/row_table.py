@@ -157,8 +157,10 @@ def _read_reasons(artifacts: Artifacts) -> pl.DataFrame:
     for name, artifact in artifacts.items():
         if name == "samples":
             continue
-        rejects = artifact.rejects().select("id", "reason")
-        parts.append(rejects)
+        # Such a row may be selected all the same, without what was asked.
+        missing = pl.format("{} missing ({})", pl.lit(name), "reason")
+        reason = pl.when("failure").then(missing).otherwise("reason").alias("reason")
+        parts.append(artifact.rejects().select("id", reason))
     reasons = pl.concat(parts).unique("id", keep="last", maintain_order=True)
     return reasons.with_columns(pl.col("reason").cast(pl.Categorical))
 
