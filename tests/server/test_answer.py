@@ -286,3 +286,18 @@ def test_answers_come_by_the_batch_api(
     assert error is None, error
     assert not server.bodies
     assert len(read_answers(tmp_path / "answers.jsonl")) == 3
+
+
+def test_another_template_than_the_folders_own_is_said(
+    questions: Path, python: Path, tmp_path: Path
+) -> None:
+    folder = make_folder(tmp_path / "small")
+    words = ["answer", folder, questions, "--trainer-python", python]
+    plain, error = invoke(*words, "-o", tmp_path / "a.jsonl")
+    assert error is None
+    assert "Warning" not in plain
+    other, error = invoke(*words, "-o", tmp_path / "b.jsonl", "--template", "alpaca")
+    assert error is None
+    assert "Warning: the folder has a chat template of its own" in " ".join(
+        other.split()
+    )

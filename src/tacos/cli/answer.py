@@ -187,6 +187,11 @@ def _print_answers(answers: ModelAnswers) -> None:
             ("written to", str(answers.output)),
         ],
     )
+    if answers.has_other_template:
+        console.print_text(
+            "Warning: the folder has a chat template of its own, and --template took its place: a "
+            "model answers worse in another template than the one that it was trained with."
+        )
     _print_some("empty or cut", answers.faults)
     _print_some(
         "not answered", [f"{name}: {why}" for name, why in answers.missing.items()]

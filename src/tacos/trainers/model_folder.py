@@ -46,6 +46,8 @@ class ModelFolder:
     """What stands around a question beside the template, as in training."""
     digest: str
     """Of all files that decide what it answers."""
+    has_other_template: bool = False
+    """Whether the folder has a template of its own, in whose place another one was given."""
 
 
 def open_model_folder(folder: Path, template: str | None = None) -> ModelFolder:
@@ -84,6 +86,7 @@ def open_model_folder(folder: Path, template: str | None = None) -> ModelFolder:
         template_hash=canonical_hash(text),
         frame="none" if training is None else training.read_recipe().frame,
         digest=_digest_folder(path),
+        has_other_template=own is not None and own != text,
     )
 
 

@@ -64,6 +64,8 @@ class ModelAnswers:
     missing: dict[str, str]
     """Set, id and turn of what has no answer -> why."""
     files: FilesRead = field(default_factory=dict)
+    has_other_template: bool = False
+    """Whether the model's folder has a chat template, in whose place another one was given."""
 
     @property
     def n_turns(self) -> int:
@@ -99,6 +101,7 @@ class ModelAnswers:
             "faults": self.faults,
             "missing": self.missing,
             "files": serialise_files(self.files),
+            "has_other_template": self.has_other_template,
         }
 
 
@@ -183,6 +186,7 @@ def answer(  # noqa: PLR0913 - the options of the command
         answers=answered,
         missing=_list_missing(artifacts),
         files={"questions": files},
+        has_other_template=folder is not None and folder.has_other_template,
     )
 
 
