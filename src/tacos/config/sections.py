@@ -491,8 +491,8 @@ class JudgeSettings(SettingsSection):
     reliability: Literal["auto"] | Share = "auto"
     """How much the scores say: the share of the variance of reference grades that they explain
     (`tacos calibrate` measures it). The less, the more diversity counts in the selection: 0 selects
-    by tags alone, 1 by score alone. `auto`: as measured for the embedded judge; of a language
-    model, what its own contradictions leave; else 0.5.
+    by tags alone, 1 by score alone. `auto`: as measured for the embedded judge; else 0.5, or less
+    where a language model's own contradictions leave less.
     """
     reliability_interval: tuple[Share, Share] | None = None
     """Both ends of the 95% interval of a `reliability` that is set, as `tacos calibrate` prints

@@ -254,7 +254,7 @@ PIPELINE: Pipeline = (
         ),
     ),
     TableStage(
-        "select", "selection", SELECTION, version=9,
+        "select", "selection", SELECTION, version=10,
         reads=(
             "samples", "canonical_tags", "memberships", "clusters", "shortlist", "grades",
             "close_grades", "pairs/all", "verdicts/all", "scores/last",

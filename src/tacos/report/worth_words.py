@@ -31,7 +31,8 @@ def describe_worth(worth: Mapping[str, Any]) -> str:
     basis = known.basis.removeprefix("at most, ")
     return (
         f"how right it is, nobody has measured; at most {known.value:.0%} of the differences "
-        f"between its scores would come back if it were asked again ({basis})"
+        f"between its scores would come back if it were asked again ({basis}), which counts as "
+        f"{known.weight:.0%} in selecting"
     )
 
 

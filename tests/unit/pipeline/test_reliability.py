@@ -11,6 +11,10 @@ import tacos
 from tacos.config import Settings
 from tacos.models import close_judge, judge
 from tacos.pipeline.steps.reliability import (
+    OF_CARD,
+    OF_REPEATS,
+    OF_VERDICTS,
+    Reliability,
     _list_embedded_judges,
     find_grade_reliability,
     find_reliability,
@@ -35,6 +39,17 @@ def test_a_users_judge_was_never_measured_and_half_is_assumed(tmp_path: Path) ->
     assert "unknown" in describe_worth(worth)
     half = run(tmp_path, judge={"reliability": 0.5})
     assert half.table["id"].to_list() == done.table["id"].to_list()
+
+
+@pytest.mark.parametrize("basis", [OF_VERDICTS, OF_REPEATS])
+def test_an_upper_bound_counts_for_no_more_than_what_is_assumed(basis: str) -> None:
+    assert Reliability(0.97, basis).weight == 0.5
+    assert Reliability(0.2, basis).weight == 0.2
+    # What was measured counts as it is.
+    assert Reliability(0.97, OF_CARD).weight == 0.97
+    said = describe_worth({"reliability": 0.97, "basis": basis})
+    assert "at most 97%" in said
+    assert "counts as 50% in selecting" in said
 
 
 def test_what_is_set_holds_and_asks_nobody_again(tmp_path: Path) -> None:

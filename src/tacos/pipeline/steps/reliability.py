@@ -15,7 +15,9 @@ from tacos.models.judge import EmbeddedJudge
 from tacos.records import Table
 
 ASSUMED = 0.5
-"""In place of a reliability that is not known."""
+"""In place of a reliability that is not known. A bound tells no more than that it is not higher, so
+it counts for at most this: a bound of 97% would leave tags hardly any weight.
+"""
 AS_SET = "set in judge.reliability"
 OF_CARD = "measured on graded rows that the judge had not seen"
 OF_VERDICTS = "at most, by its flips, repeats and contradictions"
@@ -42,8 +44,10 @@ class Reliability(NamedTuple):
 
     @property
     def weight(self) -> float:
-        """The reliability that a selection goes by."""
-        return ASSUMED if self.value is None else self.value
+        """The reliability that a selection goes by; an upper bound is no estimate of it."""
+        if self.value is None:
+            return ASSUMED
+        return min(self.value, ASSUMED) if self.is_bound else self.value
 
 
 def find_reliability(
