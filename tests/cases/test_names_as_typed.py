@@ -110,9 +110,19 @@ def test_lengths_that_cannot_be_matched_name_the_way_out(tmp_path: Path) -> None
     compared = {"judge": {"mode": "comparative"}, "shortlist": {"factor": 1.0}}
     done = tacos.select(rows, 20, run=tmp_path / "run", settings=compared, **MODELS)
     with pytest.raises(
-        InputError, match=r"ask for fewer .*--by grade.*leave out --match-length"
-    ):
+        InputError,
+        match=r"met by 8 rows of the 40 asked for: .*--by grade.*select again with "
+        r"--match-length",
+    ) as error:
         done.reselect(40, match_length=True)
+    assert "\n" not in str(error.value)
+    # Either way out leads there.
+    assert done.reselect(40, match_length=True, by="grade").table.height == 40
+    compared["select"] = {"match_length": True}
+    again = tacos.select(rows, 20, run=tmp_path / "run", settings=compared, **MODELS)
+    assert again.table.height == 20
+    # What takes rows without a score is not asked.
+    assert done.reselect(40, "random", match_length=True).table.height == 40
     with pytest.raises(
         InputError, match="make the quotas upper limits, as in 'NAME<=30%'"
     ):

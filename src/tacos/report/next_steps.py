@@ -83,7 +83,8 @@ def _match_lengths(source: ReportInput) -> Iterator[NextStep]:
         f"The judge gives {taste.points:.1f} points for twice the length at the same grade by "
         f"another judge, and the median selected response has {longest:,.0f} characters against "
         f"{usual:,.0f} in the pool.",
-        "Select again with the lengths of the pool (it says so where too few rows are rated), or "
+        "Select again with the lengths of the pool (where too few rows of some lengths are rated, "
+        "it says so, and what to do), or "
         "take the length out of the scores: tacos select with --set rate.length=true.",
         _write_reselect(source, "--match-length", "same-lengths.jsonl"),
     )

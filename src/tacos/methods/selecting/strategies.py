@@ -149,6 +149,8 @@ def choose_by_strategy(
     inputs = extras or StrategyInputs()
     kept = _find_rows(table, sorted(set(keep)))
     check_must_keep(bounds, kept)
+    if limits.match_length and strategy in BY_SCORE and not inputs.partial:
+        _check_scored_lengths(table, n, {*keep, *inputs.fill})
     limit_set = LimitSet(
         table,
         inputs,
@@ -181,6 +183,26 @@ def choose_by_strategy(
         if shortfall or not inputs.partial:
             _raise_too_few(table, strategy, n, len(rows), shortfall, limits)
     return choice
+
+
+def _check_scored_lengths(table: pl.DataFrame, n: int, others: Collection[str]) -> None:
+    """Raise `InputError` if rows with a score, and `others`, cannot have the lengths of the pool.
+
+    A shortlist that was made for the best scores may hold no row of some tenths by length.
+    """
+    can_be_taken = pl.col("score").is_not_null() | pl.col("id").is_in(list(others))
+    takeable = table.with_row_index("row").filter(can_be_taken)["row"].to_numpy()
+    (bands,) = build_bounds(table.select("length"), n, Limits(match_length=True))
+    counts = np.bincount(bands.groups[takeable], minlength=max(bands.room) + 1)
+    n_most = sum(min(room, int(counts[band])) for band, room in bands.room.items())
+    if n_most >= n:
+        return
+    raise InputError(
+        f"--match-length (select.match_length) can be met by {count_words(n_most, 'row')} "
+        f"of the {n:,} asked for: {len(takeable):,} of {table.height:,} rows have a score, too few "
+        "of them of some lengths; choose by grade (by='grade', or --by grade), or run tacos "
+        "select again with --match-length, which gives rows of every length a score"
+    )
 
 
 def _raise_too_few(
