@@ -1,18 +1,16 @@
 """Machines that share a ledger in PostgreSQL, and a database that goes away while they ask."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from tests.faults.disks import fill_disk, small_disk
 from tests.server.fault_server import Behaviour, FaultServer
 from tests.server.postgres_server import (
     ESCAPED_PASSWORD,
@@ -218,6 +216,9 @@ def test_a_database_that_stays_away_ends_the_run_with_one_line_and_it_resumes(
         assert (rough / name).read_bytes() == (calm / name).read_bytes()
 
 
+SMALL = {"max_wal_size": "32MB", "min_wal_size": "32MB", "shared_buffers": "16MB"}
+
+
 @pytest.mark.slow
 def test_a_full_disk_of_the_database_is_one_line_and_no_reply_is_lost(
     tmp_path: Path, data_folder: Path
@@ -245,31 +246,3 @@ def test_a_full_disk_of_the_database_is_one_line_and_no_reply_is_lost(
             filler.unlink()
             select(tmp_path, server, ledger)
             assert server.asked.total() == len(server.asked) > n_before
-
-
-def fill_disk(file: Path) -> None:
-    """Write until nothing more fits."""
-    with suppress(OSError), file.open("wb", buffering=0) as out:
-        while True:
-            out.write(b"x" * 4096)
-
-
-SMALL = {"max_wal_size": "32MB", "min_wal_size": "32MB", "shared_buffers": "16MB"}
-
-
-@contextmanager
-def small_disk() -> Iterator[Path]:
-    """A folder in memory that holds 200 MB."""
-    folder = Path(tempfile.mkdtemp(prefix="tacos-disk-"))
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", str(folder)],
-        capture_output=True,
-    )
-    try:
-        if mounted.returncode != 0:
-            pytest.skip("needs the right to mount a file system")
-        folder.chmod(0o755)
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], capture_output=True)
-        shutil.rmtree(folder, ignore_errors=True)

@@ -15,8 +15,9 @@ from contextlib import closing, contextmanager, suppress
 import psycopg
 
 from tacos.errors import OutputError
+from tacos.llm.ledger import unwritten_replies
 from tacos.llm.ledger.location import PostgresAddress
-from tacos.llm.ledger.postgres import statements, unwritten_replies
+from tacos.llm.ledger.postgres import statements
 from tacos.llm.ledger.postgres.connection import (
     Connection,
     Outage,
@@ -55,7 +56,7 @@ class PostgresDatabase:
         self._leasing = SteadyConnection(address, outage)
         self._writing = SteadyConnection(address, outage)
         try:
-            self._write_kept_replies()
+            unwritten_replies.return_replies(self.address, self._return)
         except OutputError:
             self._close_connections()
             raise
@@ -101,8 +102,7 @@ class PostgresDatabase:
             if folder is None:
                 raise
             raise OutputError(
-                f"{error}. Replies that were paid for meanwhile are kept in {folder} and go into "
-                "the ledger when this machine opens it again"
+                f"{error}. {unwritten_replies.describe_kept(folder)}"
             ) from None
 
     def entries(self) -> Iterator[LedgerEntry]:
@@ -275,17 +275,14 @@ class PostgresDatabase:
 
         return self._writing.run(insert, "written").rowcount
 
-    def _write_kept_replies(self) -> None:
-        """Write what could not be written by an earlier command of this machine."""
-        for file in unwritten_replies.list_kept_files(self.address):
-            entries = unwritten_replies.read_kept_file(file)
-            # Where that fails they stay, and nothing buys them again meanwhile.
-            if entries:
-                keys = [entry.key for entry in entries]
-                # Older replies to the same questions make room, as they would have done then.
-                oldest = min(entry.at for entry in entries)
-                self._insert(entries, displaced=keys, before=oldest)
-            file.unlink(missing_ok=True)
+    def _return(
+        self,
+        entries: Sequence[LedgerEntry],
+        displaced: Sequence[str],
+        before: float,
+    ) -> int:
+        """Insert replies that were kept."""
+        return self._insert(entries, displaced=displaced, before=before)
 
 
 def _read_since(cursor: statements.Cursor, since: float) -> dict[str, LedgerEntry]:

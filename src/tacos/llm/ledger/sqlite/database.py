@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from tacos.errors import OutputError
+from tacos.llm.ledger import unwritten_replies
 from tacos.llm.ledger.removal import FoundReply, ReplyFilter
 from tacos.llm.ledger.schema import (
     DailySpend,
@@ -36,6 +37,7 @@ from tacos.llm.ledger.sqlite.tables import (
 )
 
 OTHER_LEDGER = "use another ledger (--ledger)"
+WITH_SPACE = f"free some space, or {OTHER_LEDGER}"
 
 
 class SqliteDatabase:
@@ -51,6 +53,7 @@ class SqliteDatabase:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._reading = open_database(path, "NORMAL")
             self._writing = open_database(path, "FULL")
+        unwritten_replies.return_replies(path, self._return)
 
     @property
     def location(self) -> Path:
@@ -78,10 +81,42 @@ class SqliteDatabase:
         displaced: Sequence[str] = (),
         before: float = math.inf,
     ) -> int:
-        """Insert `entries` and void the leases on them; returns how many were new."""
-        remedy = f"free some space, or {OTHER_LEDGER}"
-        with self._explain_errors("written", remedy), self._write_lock:
+        """Insert `entries` and void the leases on them; returns how many were new.
+
+        Where that is impossible for replies that have just come (`before` is when their command
+        began), they are kept in a file until the ledger is opened again.
+        """
+        try:
+            return self._insert(entries, replaced, displaced, before)
+        except OutputError as error:
+            # Others are still where they came from: in a file, or at a batch API.
+            if before == math.inf:
+                raise
+            folder = unwritten_replies.keep_replies(self.path, entries)
+            if folder is None:
+                raise
+            raise OutputError(
+                f"{error}. {unwritten_replies.describe_kept(folder)}"
+            ) from None
+
+    def _insert(
+        self,
+        entries: Sequence[LedgerEntry],
+        replaced: Sequence[str] = (),
+        displaced: Sequence[str] = (),
+        before: float = math.inf,
+    ) -> int:
+        with self._explain_errors("written", WITH_SPACE), self._write_lock:
             return write_entries(self._writing, entries, replaced, displaced, before)
+
+    def _return(
+        self,
+        entries: Sequence[LedgerEntry],
+        displaced: Sequence[str],
+        before: float,
+    ) -> int:
+        """Insert replies that were kept."""
+        return self._insert(entries, displaced=displaced, before=before)
 
     def entries(self) -> Iterator[LedgerEntry]:
         """Every reply, ordered by key."""
@@ -206,6 +241,8 @@ class SqliteDatabase:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                remedy = WITH_SPACE
             raise OutputError(
                 f"the ledger {self.path} cannot be {done}: {error}; {remedy}"
             ) from None

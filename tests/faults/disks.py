@@ -1,0 +1,35 @@
+"""A disk that is soon full."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+
+def fill_disk(file: Path) -> None:
+    """Write until nothing more fits."""
+    with suppress(OSError), file.open("wb", buffering=0) as out:
+        while True:
+            out.write(b"x" * 4096)
+
+
+@contextmanager
+def small_disk() -> Iterator[Path]:
+    """A folder in memory that holds 200 MB."""
+    folder = Path(tempfile.mkdtemp(prefix="tacos-disk-"))
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", str(folder)],
+        capture_output=True,
+    )
+    try:
+        if mounted.returncode != 0:
+            pytest.skip("needs the right to mount a file system")
+        folder.chmod(0o755)
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], capture_output=True)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,100 @@
+"""A disk that is full while replies come: one line, and no reply is lost that was paid for."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from tests.faults.disks import fill_disk, small_disk
+from tests.faults.test_shared_ledger import select
+from tests.server.fault_server import Behaviour, FaultServer
+
+from tacos.errors import OutputError, TacosError
+from tacos.llm.ledger.ledger import open_ledger
+from tacos.llm.ledger.schema import LedgerEntry
+
+
+def entry(key: str) -> LedgerEntry:
+    return LedgerEntry(
+        *(key, "m", "m-1", "tag", "stop", 10, 5, 0.2),
+        *(time.time(), "online", "{}" * 1000, "http://127.0.0.1/v1"),
+    )
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of temporary files."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    return folder
+
+
+@pytest.mark.parametrize("share_is_full", [False, True])
+def test_replies_that_a_full_disk_refuses_are_kept_until_the_ledger_is_opened_again(
+    share_is_full: bool,
+    tmp_path: Path,
+    temporary: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[TacosError | None] = []
+
+    def listen(entries: list[LedgerEntry], error: TacosError | None) -> None:
+        told.append(error)
+
+    with small_disk() as disk:
+        share = disk if share_is_full else tmp_path / "share"
+        monkeypatch.setenv("XDG_DATA_HOME", str(share))
+        ledger = disk / "tacos" / "ledger.sqlite"
+        replies = [entry(f"{number:032x}") for number in range(300)]
+        with open_ledger(str(ledger)) as book:
+            book.put(replies[0], listen)
+            book.flush()
+            fill_disk(disk / "filler")
+            for reply in replies[1:]:
+                book.put(reply, listen)
+            book.flush()
+        errors = {str(error) for error in told[1:]}
+        assert told[0] is None
+        kept = temporary if share_is_full else share
+        (folder,) = {file.parent for file in kept.rglob("*.jsonl")}
+        for error in errors:
+            assert "disk is full; free some space, or use another ledger" in error
+            assert f"are kept in {folder} " in error
+
+        # Still full: they stay where they are.
+        with pytest.raises(OutputError, match="free some space"):
+            open_ledger(str(ledger))
+        (disk / "filler").unlink()
+        with open_ledger(str(ledger)) as book:
+            known = book.get([reply.key for reply in replies])
+            assert list(known.values()) == replies
+        assert not list(kept.rglob("*.jsonl"))
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_a_run_with_one_line_and_nothing_is_bought_again(
+    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    with small_disk() as disk, FaultServer(Behaviour(latency=0.2)) as server:
+        ledger = str(disk / "ledger.sqlite")
+
+        def fill() -> None:
+            while server.answered.total() < 20:
+                time.sleep(0.01)
+            fill_disk(disk / "filler")
+
+        filling = threading.Thread(target=fill)
+        filling.start()
+        said = select(tmp_path, server, ledger, code=2)
+        filling.join()
+        errors = [line for line in said.splitlines() if line.startswith("tacos: ")]
+        assert len(errors) == 1, said
+        assert "Traceback" not in said
+        assert "disk is full; free some space, or use another ledger" in errors[0]
+        n_before = server.asked.total()
+        (disk / "filler").unlink()
+        select(tmp_path, server, ledger)
+        assert server.asked.total() == len(server.asked) > n_before
