@@ -400,7 +400,8 @@ class ResponsePolicy:
             return GiveUp(reason, raw)
         error = LLMError(
             f"{self.endpoint.base}: {self._n_given_up} requests in a row failed, "
-            f"the last one: {reason}"
+            f"the last one: {reason}; all replies are kept: run the same command again once the "
+            "server answers well"
         )
         return GiveUp(reason, raw, error)
 
