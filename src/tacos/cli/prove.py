@@ -194,10 +194,10 @@ def prove(  # noqa: PLR0913 - the options of the command
     if as_json:
         console.print_json(proof.as_dict())
     else:
-        _print_proof(proof)
+        _print_proof(proof, is_plan=plan_only)
 
 
-def _print_proof(proof: Proof) -> None:
+def _print_proof(proof: Proof, *, is_plan: bool) -> None:
     """Print the verdict, the table and where the report is."""
     results = proof.results
     for note in proof.notes:
@@ -213,17 +213,18 @@ def _print_proof(proof: Proof) -> None:
     if not results.missing:
         for caution in list_cautions(results):
             console.print_line(caution)
-    _print_state(results)
+    _print_state(results, is_plan=is_plan)
     console.print_line(f"report: {proof.folder / experiment_folder.REPORT}")
 
 
-def _print_state(results: ExperimentResults) -> None:
+def _print_state(results: ExperimentResults, *, is_plan: bool) -> None:
     """Print the plan, and what is still to be done."""
     plan = results.plan
     console.print_line(f"plan {plan.hash()}, declared {results.declared}")
     if results.missing:
         n_missing = count_words(len(results.missing), "model")
-        console.print_line(f"{n_missing} to go: run the same command again")
+        how = "without --plan-only" if is_plan else "again"
+        console.print_line(f"{n_missing} to go: run the same command {how}")
     elif results.unjudged:
         n_models = count_words(len(results.unjudged), "model")
         console.print_line(

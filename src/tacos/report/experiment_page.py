@@ -11,6 +11,7 @@ from tacos.methods.evaluating.experiment_plan import (
     FEW_SEEDS,
     INSTRUMENTS,
     UNSEEDED_ARMS,
+    ArmName,
     ExperimentPlan,
 )
 from tacos.methods.evaluating.experiment_results import (
@@ -160,6 +161,7 @@ def _build_duels(results: ExperimentResults) -> Section | None:
         "duels",
         *OUTCOMES,
         "win score",
+        "95% interval",
         "at equal length",
         "characters",
         "judge",
@@ -170,6 +172,7 @@ def _build_duels(results: ExperimentResults) -> Section | None:
             f"{part.n:,}",
             *(f"{part.outcomes[name]:,}" for name in OUTCOMES),
             format_measure("duels", part.score),
+            _format_duel_interval(results, part.other),
             format_measure("duels", part.adjusted),
             _format_lengths(part),
             ", ".join(part.judges) or NOT_KNOWN,
@@ -183,6 +186,18 @@ def _build_duels(results: ExperimentResults) -> Section | None:
         "table": DataTable(head, rows, numbers, "The duels, of all seeds together"),
     }
     return Section("experiment-duels", "What a judge says", values)
+
+
+def _format_duel_interval(results: ExperimentResults, other: ArmName) -> str:
+    """The interval of a win score, over seeds and questions, from that of its distance to half."""
+    for part in results.comparisons:
+        is_this = (part.instrument, part.other) == ("duels", other)
+        if is_this and part.low is not None and part.high is not None:
+            low, high = (
+                format_measure("duels", 0.5 + end) for end in (part.low, part.high)
+            )
+            return f"{low} to {high}"
+    return NOT_KNOWN
 
 
 def _format_lengths(part: DuelCounts) -> str:
@@ -201,7 +216,8 @@ def describe_duels(results: ExperimentResults) -> list[str]:
         equal = format_measure("duels", part.adjusted)
         lines.append(
             f"duels, selection against {part.other}: win score "
-            f"{format_measure('duels', part.score)} ({counts}; at equal length {equal})"
+            f"{format_measure('duels', part.score)} of {part.n:,}, 95% interval "
+            f"{_format_duel_interval(results, part.other)} ({counts}; at equal length {equal})"
         )
     return lines
 

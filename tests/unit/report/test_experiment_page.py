@@ -11,6 +11,7 @@ from tests.experiments import (
 )
 
 from tacos.report.experiment_page import (
+    describe_duels,
     describe_speed,
     list_cautions,
     list_experiment_sections,
@@ -92,16 +93,29 @@ def test_duels_are_shown_with_their_counts_and_their_circle() -> None:
     circle = "judge-1 judges these answers, and was the model of stage judge of run"
     results = make_results(
         plan=plan,
+        comparisons=[
+            make_comparison(instrument="duels", gain=0.112, low=0.05, high=0.174)
+        ],
         duels=[make_duel_counts(), make_duel_counts(other="full", adjusted=None)],
         circular=[circle],
         unjudged=[("longest", 1)],
     )
     text = read_text(render_experiment(results))
-    assert "random 40 20 6 4 10 61.2% 58.0% 812 against 640 judge-1-2026" in text
-    assert "full 40 20 6 4 10 61.2% n/a" in text
+    assert (
+        "random 40 20 6 4 10 61.2% 55.0% to 67.4% 58.0% 812 against 640 judge-1-2026"
+        in text
+    )
+    assert "full 40 20 6 4 10 61.2% n/a n/a" in text
     assert f"CIRCULAR: {circle}" in text
     assert "Not judged yet: longest, seed 1." in text
     assert "No duels" not in text
+
+
+def test_a_line_of_duels_has_its_interval_and_number() -> None:
+    duels = make_comparison(instrument="duels", gain=0.112, low=0.05, high=0.174)
+    results = make_results(comparisons=[duels], duels=[make_duel_counts()])
+    (line,) = describe_duels(results)
+    assert "win score 61.2% of 40, 95% interval 55.0% to 67.4% (win 20, tie 6," in line
 
 
 def test_without_a_judge_there_is_no_section_of_duels() -> None:
