@@ -16,7 +16,7 @@ from tacos.methods.selecting.gain_turns import (
     convert_tag_price,
     trace_turns,
 )
-from tacos.methods.selecting.limits import build_bounds
+from tacos.methods.selecting.limits import build_bounds, is_below_floor
 from tacos.pipeline.steps import pool as pool_steps
 from tacos.pipeline.steps.pool import NO_SCORES
 from tacos.records import SCORES, Table, add_missing_columns
@@ -99,9 +99,9 @@ class MadeSelection:
                 self.artifacts["grades"],
                 self.settings.judge.target,
             )
-            homes = pool_steps.find_homes(self.artifacts, self.settings).scan()
+            homes = pl.concat(pool_steps.iterate_homes(self.artifacts, self.settings))
             scored = means.rename({"grade": "score"}).drop_nulls("score")
-            return scored.join(homes.collect(), on="id", how="left")
+            return scored.join(homes, on="id", how="left")
         newest = pool_steps.find_newest_scores(self.artifacts)
         if newest is None:
             return add_missing_columns(NO_SCORES, SCORES)
@@ -122,7 +122,12 @@ class MadeSelection:
     @cached_property
     def ranked(self) -> pl.DataFrame:
         """The scores of these rows."""
-        return self.scores.filter(pl.col("id").is_in(self.pool["id"].implode()))
+        chosen_from = self.scores.filter(~pl.col("id").is_in(self.exclude))
+        floor = self.request.limits.min_correctness
+        if not floor:
+            return chosen_from
+        is_kept = pl.col("id").is_in(self.keep)
+        return chosen_from.filter(is_kept | ~is_below_floor(floor))
 
     @cached_property
     def first_served(self) -> frozenset[str]:

@@ -100,8 +100,8 @@ class Pool(AnnotatedPool):
         if self.grades is None:
             raise InputError("this run has no grades: its shortlist rule needs none")
         # Every row has one grade; it counts in the row's home cluster.
-        homes = pool_steps.find_homes(self.tables, self.settings).scan()
-        in_cluster = homes.drop_nulls("cluster").sort("id").collect()
+        homes = pl.concat(pool_steps.iterate_homes(self.tables, self.settings))
+        in_cluster = homes.drop_nulls("cluster").sort("id")
         return in_cluster.join(self.grades, on="id").rename({"grade": "score"})
 
     @cached_property

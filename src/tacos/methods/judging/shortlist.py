@@ -341,6 +341,8 @@ def _list_removed_rows(
     rule: Rule,
 ) -> pl.DataFrame:
     """The rows that the rule removed and those that the cap removed, with the name of either."""
+    if capped.height == table.height:
+        return capped.clear()
     by_rule = table.join(
         kept,
         on=MEMBER,

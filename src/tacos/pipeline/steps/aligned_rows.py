@@ -6,35 +6,32 @@ readers that go forward are enough, and neither table is ever in memory as a who
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import polars as pl
 
-from tacos.records import Table
-
 
 def join_to_samples(
-    batches: Iterator[pl.DataFrame],
-    other: Table,
-    columns: Sequence[str],
+    batches: Iterable[pl.DataFrame],
+    others: Iterable[pl.DataFrame],
 ) -> Iterator[pl.DataFrame]:
     """Batches of samples (id and more) with the columns of another table (null: not in it).
 
-    The other table has at most one row per sample.
+    The other table (id and more) has at least one batch, and at most one row per sample.
     """
-    names = ["id", *columns]
-    schema = other.scan().select(names).collect_schema()
-    others = other.batches(names)
-    ahead = next(others, None)
+    stream = iter(others)
+    ahead: pl.DataFrame | None = next(stream)
+    assert ahead is not None
+    nobody = ahead.clear()
     for rows in batches:
-        parts = [pl.DataFrame(schema=schema)]
+        parts = [nobody]
         while ahead is not None:
             is_here = ahead["id"].is_in(rows["id"].implode())
             parts.append(ahead.filter(is_here))
             ahead = ahead.filter(~is_here)
             if ahead.height:
                 break  # the rest belongs to later samples
-            ahead = next(others, None)
+            ahead = next(stream, None)
         yield rows.join(
             pl.concat(parts),
             on="id",

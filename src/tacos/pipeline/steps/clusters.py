@@ -70,7 +70,8 @@ def read_assignment_rows(tables: Tables) -> Iterator[pl.DataFrame]:
     """The samples, batch by batch: texts and tags if clusters have centres, else tags alone."""
     if _have_centres(tables["clusters"]):
         samples = tables["samples"].batches(list(TEXTS))
-        yield from join_to_samples(samples, tables["canonical_tags"], ["tags"])
+        tags = tables["canonical_tags"].batches(["id", "tags"])
+        yield from join_to_samples(samples, tags)
     else:
         yield from tables["canonical_tags"].batches()
 

@@ -86,7 +86,7 @@ class AnnotatedPool:
     @cached_property
     def rows(self) -> pl.DataFrame:
         """A row per sample: see `build_pool_table`."""
-        homes = find_homes(self.tables, self.settings)
+        homes = iterate_homes(self.tables, self.settings)
         return build_pool_table(self.tables, homes, self.scores)
 
     def draw_fill(self, seed: int) -> pl.DataFrame | None:
@@ -150,8 +150,13 @@ def average_grade_table(grades: Table, target: float) -> pl.DataFrame:
 
     All grades of a sample are in one batch.
     """
-    means = [comparisons.average_grades(batch, target) for batch in grades.batches()]
-    return pl.concat(means)
+    return pl.concat(iterate_average_grades(grades, target))
+
+
+def iterate_average_grades(grades: Table, target: float) -> Iterator[pl.DataFrame]:
+    """The same, batch by batch."""
+    for batch in grades.batches():
+        yield comparisons.average_grades(batch, target)
 
 
 def find_newest_scores(names: Iterable[str]) -> str | None:
@@ -197,30 +202,45 @@ def _number_untagged(tables: Tables) -> int:
     return int(n_clusters.collect().item())
 
 
-@dataclass(frozen=True)
-class HomeTable:
-    """id, cluster of each sample, batch by batch: its home cluster; null for none."""
+def iterate_homes(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+    """id, cluster of each sample, batch by batch: its home cluster; null for none.
 
-    memberships: Table
-    untagged: int | None
-
-    def scan(self) -> pl.LazyFrame:
-        """See `Table`."""
-        home = pl.coalesce("home", pl.lit(self.untagged, pl.UInt32))
-        return self.memberships.scan().select("id", cluster=home)
-
-    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        """See `Table`."""
-        home = pl.coalesce("home", pl.lit(self.untagged, pl.UInt32))
-        for batch in self.memberships.batches(["id", "home"]):
-            yield batch.select("id", cluster=home)
-
-
-def find_homes(tables: Tables, settings: Settings) -> HomeTable:
-    """The home cluster of each sample: see `read_memberships` for those without a tag."""
+    Those without a tag: see `read_memberships`.
+    """
     homes = settings.cluster.membership == "home"
     untagged = _number_untagged(tables) if homes else None
-    return HomeTable(tables["memberships"], untagged)
+    home = pl.coalesce("home", pl.lit(untagged, pl.UInt32))
+    for batch in tables["memberships"].batches(["id", "home"]):
+        yield batch.select("id", cluster=home)
+
+
+def iterate_members(tables: Tables, settings: Settings) -> Iterator[pl.DataFrame]:
+    """id, clusters, cluster, length and position of the sample, batch by batch: one row per
+    (sample, cluster).
+    """
+    samples = _number_samples(tables["samples"])
+    memberships = tables["memberships"].batches(["id", "clusters", "home"])
+    homes = settings.cluster.membership == "home"
+    untagged = _number_untagged(tables) if homes else None
+    for batch in join_to_samples(samples, memberships):
+        members = kmeans_clusters.list_cluster_members(
+            batch.filter(pl.col("clusters").is_not_null()),
+            homes=homes,
+            untagged=untagged,
+        )
+        yield members.join(
+            batch.select("id", "length", "position"),
+            on="id",
+            maintain_order="left",
+        )
+
+
+def _number_samples(samples: Table) -> Iterator[pl.DataFrame]:
+    """id, length and position of the samples, batch by batch."""
+    n_before = 0
+    for batch in samples.batches(["id", "length"]):
+        yield batch.with_row_index("position", offset=n_before)
+        n_before += batch.height
 
 
 def cluster_sizes(frame: pl.DataFrame) -> dict[int, int]:
@@ -312,31 +332,25 @@ def build_limits(config: SelectSettings) -> Limits:
 
 
 def build_pool_table(
-    tables: Tables, homes: Table | None, scores: pl.DataFrame
+    tables: Tables, homes: Iterable[pl.DataFrame] | None, scores: pl.DataFrame
 ) -> pl.DataFrame:
     """A row per sample, sorted by id: id, length, source, tags, cluster (null: in none), score (the
     best one; null: not judged), correctness (null: the judge gave none).
 
-    `homes` has the columns id and cluster, a row per sample; without it, no row has a cluster.
+    `homes` are those of `iterate_homes`; without them, no row has a cluster.
     """
     samples = tables["samples"].batches(["id", "length", "source"])
-    rows = join_to_samples(samples, tables["canonical_tags"], ["tags"])
+    tags = tables["canonical_tags"].batches(["id", "tags"])
+    rows = join_to_samples(samples, tags)
     if homes is not None:
-        rows = join_to_samples(rows, homes, ["cluster"])
+        rows = join_to_samples(rows, homes)
     else:
         no_cluster = pl.lit(None, pl.UInt32)
         rows = (batch.with_columns(cluster=no_cluster) for batch in rows)
     pool = pl.concat(rows)
     # A left join: a sample without a score stays in the pool.
-    best = _take_one_score(scores)
+    best = take_best_scores(scores).select("id", "score", "correctness")
     return pool.join(best, on="id", how="left").sort("id")
-
-
-def _take_one_score(scores: pl.DataFrame) -> pl.DataFrame:
-    """id, score, correctness: one row per scored sample."""
-    if scores["id"].is_unique().all():
-        return add_missing_columns(scores, SCORES).select("id", "score", "correctness")
-    return take_best_scores(scores).select("id", "score", "correctness")
 
 
 def take_best_scores(scores: pl.DataFrame) -> pl.DataFrame:
@@ -345,6 +359,9 @@ def take_best_scores(scores: pl.DataFrame) -> pl.DataFrame:
     In `paper` a sample has a score in each of its clusters, and the best one counts.
     """
     complete = add_missing_columns(scores, SCORES)
+    if complete["id"].is_unique().all():
+        # The usual case, without a group of each row
+        return complete.select("id", "score", "value", "correctness")
     # The two numbers are the same in each cluster.
     return complete.group_by("id").agg(
         pl.col("score").max(),

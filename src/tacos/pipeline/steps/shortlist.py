@@ -18,13 +18,13 @@ from tacos.methods.selecting import quotas
 from tacos.methods.selecting.limits import build_bounds
 from tacos.pipeline import conditions
 from tacos.pipeline.steps import pool as pool_steps
+from tacos.pipeline.steps.aligned_rows import join_to_samples
 from tacos.pipeline.steps.extension import list_known_ids, read_old_rows
 from tacos.pipeline.steps.pool import NO_SCORES, Tables
 from tacos.pipeline.steps.reliability import find_grade_reliability
 from tacos.records import StageOutput
 
 EXCLUDED = "on the exclude list"
-NO_GRADES = pl.DataFrame(schema={"id": pl.String, "grade": pl.Float32})
 
 
 def make_shortlist(
@@ -43,27 +43,16 @@ def make_shortlist(
         rule = "all"
 
     # The members of each cluster, without those on the exclude list
-    samples = _read_positions(tables)
-    excluded = pool_steps.resolve_ids(
-        samples.lazy(), settings.select.exclude, "exclude"
-    )
+    samples = tables["samples"].scan()
+    excluded = pool_steps.resolve_ids(samples, settings.select.exclude, "exclude")
     is_excluded = pl.col("id").is_in(excluded)
-    everyone = pool_steps.read_memberships(tables, settings)
-    members = everyone.filter(~is_excluded)
+    everyone = _read_candidates(tables, settings, rule)
+    candidates = everyone.filter(~is_excluded)
 
     # The quota of each cluster, which the size of its shortlist depends on
     n = pool_steps.count_requested_rows(tables["samples"], settings.select.size)
-    sizes_now = pool_steps.cluster_sizes(members)
+    sizes_now = pool_steps.cluster_sizes(candidates)
     shares = quotas.compute_quotas(sizes_now, n, settings.select.quota)
-    candidates = (
-        members.rename({"clusters": "tag_set"})
-        .join(samples, on="id")
-        .join(
-            _read_grades(tables, settings, rule),
-            on="id",
-            how="left",
-        )
-    )
     kept, dropped = shortlist.shortlist_members(
         candidates,
         rule,
@@ -83,7 +72,7 @@ def make_shortlist(
             old,
             # Rows that another judge has judged are new to this one.
             list_known_ids(tables, old["run"].unique().to_list()),
-            samples.select("id", "position"),
+            _read_positions(tables),
             homes=settings.cluster.membership == "home",
         )
     # Why the others are left out
@@ -99,20 +88,30 @@ def make_shortlist(
 
 
 def _read_positions(tables: Tables) -> pl.DataFrame:
-    """id, content_hash, length and position in the input of every sample."""
-    columns = tables["samples"].scan().select("id", "content_hash", "length")
-    return columns.with_row_index("position").collect()
+    """id and position in the input of every sample."""
+    ids = tables["samples"].scan().select("id")
+    return ids.with_row_index("position").select("id", "position").collect()
 
 
-def _read_grades(tables: Tables, settings: Settings, rule: Rule) -> pl.DataFrame:
-    """id, grade: the mean grades that the rule goes by, if any were asked for."""
+def _read_candidates(tables: Tables, settings: Settings, rule: Rule) -> pl.DataFrame:
+    """What the rules read of each (sample, cluster): see `shortlist.shortlist_members`."""
+    members = pool_steps.iterate_members(tables, settings)
+    tag_set = pl.lit([], pl.List(pl.UInt32))
+    if rule == "longest-per-tag-set":
+        tag_set = pl.col("clusters")
+    narrow = (
+        batch.select("id", "cluster", "length", "position", tag_set=tag_set)
+        for batch in members
+    )
     if "grades" not in tables:
-        return NO_GRADES
+        no_grade = pl.lit(None, pl.Float32)
+        return pl.concat(batch.with_columns(grade=no_grade) for batch in narrow)
     target = settings.judge.target
     if rule == "stratified":
         target = cheap_picks.combine_target(target)
-    means = pool_steps.average_grade_table(tables["grades"], target)
-    return means.select("id", "grade")
+    means = pool_steps.iterate_average_grades(tables["grades"], target)
+    grades = (batch.select("id", "grade") for batch in means)
+    return pl.concat(join_to_samples(narrow, grades))
 
 
 def _describe_grades(tables: Tables, settings: Settings, rule: Rule) -> CheapGrades:

@@ -18,15 +18,13 @@ MAX_TEXT = 1_500
 
 def build_samples(source: ReportInput) -> Section | None:
     """Rows from both ends of the scores; None for a run without any."""
-    scores = source.made.scores.drop_nulls("score").sort(
-        "score", "id", descending=[True, False]
-    )
-    scores = scores.unique("id", keep="first", maintain_order=True)
+    scores = source.pool.select("id", "score").drop_nulls()
     if scores.height < 2 * N_EACH:
         return None
-    best = scores.head(N_EACH)["id"].to_list()
-    worst = scores.tail(N_EACH)["id"].reverse().to_list()
-    rows = _read_rows(source, scores, [*best, *worst])
+    ends = _find_ends(scores)
+    best = ends.head(N_EACH)["id"].to_list()
+    worst = ends.tail(N_EACH)["id"].reverse().to_list()
+    rows = _read_rows(source, ends, [*best, *worst])
     values = {
         "n": scores.height,
         "groups": [
@@ -35,6 +33,16 @@ def build_samples(source: ReportInput) -> Section | None:
         ],
     }
     return Section("samples", "Best and worst rows", values)
+
+
+def _find_ends(scores: pl.DataFrame) -> pl.DataFrame:
+    """The best and the worst rows, in order; of equal scores the smaller id comes first."""
+    # Sorted in full, ids and scores of large pools would stand in memory once more.
+    lowest_best = scores["score"].top_k(N_EACH).min()
+    highest_worst = scores["score"].bottom_k(N_EACH).max()
+    is_end = (pl.col("score") >= lowest_best) | (pl.col("score") <= highest_worst)
+    ends = scores.filter(is_end)
+    return ends.sort("score", "id", descending=[True, False])
 
 
 def _read_rows(

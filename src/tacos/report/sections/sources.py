@@ -79,7 +79,9 @@ def _tabulate(source: ReportInput) -> pl.DataFrame:
 
 def _average_scores(source: ReportInput) -> pl.DataFrame:
     """id and score: a row may have a score in each of several clusters."""
-    scores = source.made.scores.drop_nulls("score")
+    scores = source.made.scores.select("id", "score").drop_nulls()
+    if scores["id"].is_unique().all():
+        return scores
     return scores.group_by("id").agg(pl.col("score").mean())
 
 
