@@ -8,7 +8,6 @@ A test compares the page with the rates.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,7 +102,7 @@ def format_seconds(seconds: float) -> str:
     return f"{seconds / 86_400:,.0f} days"
 
 
-def list_rows(rates: Rates) -> list[Sequence[str]]:
+def list_rows(rates: Rates) -> list[list[str]]:
     """The cells of the table."""
     rows = []
     for n_rows in SIZES:
