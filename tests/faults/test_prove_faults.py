@@ -75,6 +75,8 @@ def test_a_trainer_that_fails_half_way_loses_nothing(
     fail(TrainingError, "did not return a loss", selected, **short)
     kept = {path: path.read_bytes() for path in Path("out/scores").glob("*/*.jsonl")}
     assert len(kept) == 2
+    # The table says how far it has come.
+    assert len(read_results()["trainings"]) == 2
     monkeypatch.setenv("TACOS_FAKE", fault)
     fail(kind, says, selected, **short)
     monkeypatch.delenv("TACOS_FAKE")

@@ -66,14 +66,6 @@ Temperature = Annotated[
 MaxTokens = Annotated[
     int | None, typer.Option(help="the longest answer, in tokens [default: 1024]")
 ]
-TrainerPython = Annotated[
-    Path | None,
-    typer.Option(
-        help="the Python of the training environment [default: TACOS_TRAINER_PYTHON, or "
-        ".venv-train]",
-        show_default=False,
-    ),
-]
 Numbers = Annotated[
     str,
     typer.Option(
@@ -91,7 +83,7 @@ def answer(  # noqa: PLR0913 - the options of the command
     llm: Server = None,
     temperature: Temperature = None,
     max_tokens: MaxTokens = None,
-    trainer_python: TrainerPython = None,
+    trainer_python: options.TrainerPython = None,
     dtype: Numbers = "auto",
     settings: options.SettingsFile = None,
     sets: options.Sets = None,

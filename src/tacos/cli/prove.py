@@ -9,7 +9,6 @@ import typer
 
 from tacos.cli.shared import consent, console, option_settings, options, progress
 from tacos.cli.shared.option_settings import EndpointOptions
-from tacos.cli.train import BaseModel, Device, RecipeName, TrainerPython
 from tacos.config import Settings
 from tacos.counts import count_words
 from tacos.methods.evaluating.experiment_results import ExperimentResults
@@ -57,10 +56,6 @@ MaxTokens = Annotated[
     int | None,
     typer.Option(help="the longest answer to a question, in tokens [default: 1024]"),
 ]
-RecipeSets = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="a value of the recipe, e.g. epochs=1; repeatable"),
-]
 Seeds = Annotated[int, typer.Option(help="trainings of each arm")]
 Match = Annotated[
     str, typer.Option(help="what all arms have alike: rows, or trained tokens")
@@ -104,23 +99,23 @@ PlanOnly = Annotated[
 
 def prove(  # noqa: PLR0913 - the options of the command
     run: options.RunOrSelected,
-    recipe: RecipeName,
+    recipe: options.RecipeName,
     output: Folder,
     held_out: HeldOut = None,
     preferences: Preferences = None,
     questions: Questions = None,
     judge: options.Judge = None,
     llm: options.JudgeUrl = None,
-    model: BaseModel = None,
-    sets: RecipeSets = None,
+    model: options.BaseModel = None,
+    sets: options.RecipeSets = None,
     seeds: Seeds = 5,
     match: Match = "rows",
     primary: Primary = "answer-loss",
     items: Items = None,
     without: Without = None,
     seed: ExperimentSeed = 0,
-    device: Device = "auto",
-    trainer_python: TrainerPython = None,
+    device: options.Device = "auto",
+    trainer_python: options.TrainerPython = None,
     keep_models: KeepModels = False,
     plan_only: PlanOnly = False,
     max_tokens: MaxTokens = None,

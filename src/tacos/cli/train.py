@@ -12,7 +12,6 @@ from tacos.cli.export import RunOrFile, choose_reading_settings
 from tacos.cli.shared import console, option_settings, options, progress
 from tacos.cli.shared.stage_progress import format_clock
 from tacos.counts import count_words
-from tacos.trainers.recipe import RECIPES
 from tacos.trainers.trained_folder import MANIFEST, Training
 from tacos.trainers.training_plan import TrainingPlan
 from tacos.workflows import kept_files
@@ -22,46 +21,22 @@ N_REASONS = 8
 READING = "ingest."
 """Begins a `--set` that is none of the recipe's."""
 
-RecipeName = Annotated[
-    str,
-    typer.Option(help=f"{', '.join(RECIPES)}, or a .toml file", metavar="RECIPE"),
-]
 Folder = Annotated[
     Path | None,
     typer.Option("-o", "--output", help="the folder of the trained model"),
-]
-BaseModel = Annotated[
-    str | None,
-    typer.Option(
-        help="the model to train: a folder, or a name on the Hugging Face hub "
-        "[default: that of the recipe]",
-        show_default=False,
-    ),
 ]
 RecipeSets = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
-        help="a value of the recipe, e.g. epochs=1, max_length=512 or batch_size=16, which changes "
-        "its hash; or of how rows are read, e.g. ingest.group=FIELD; repeatable",
+        help=f"{options.RECIPE_VALUE}; or of how rows are read, e.g. ingest.group=FIELD; "
+        "repeatable",
     ),
 ]
 Seed = Annotated[
     int | None,
     typer.Option(
         help="the random seed [default: that of the recipe]", show_default=False
-    ),
-]
-Device = Annotated[
-    str,
-    typer.Option(help="auto (a GPU where there is one), cpu or cuda"),
-]
-TrainerPython = Annotated[
-    str | None,
-    typer.Option(
-        help="the Python of the training environment [default: TACOS_TRAINER_PYTHON, or "
-        ".venv-train, which `make setup-train` makes]",
-        show_default=False,
     ),
 ]
 CheckpointSteps = Annotated[
@@ -80,16 +55,16 @@ DryRun = Annotated[
 
 def train(  # noqa: PLR0913 - the options of the command
     data: RunOrFile,
-    recipe: RecipeName,
+    recipe: options.RecipeName,
     output: Folder = None,
-    model: BaseModel = None,
+    model: options.BaseModel = None,
     maps: options.Map = None,
     preference: options.Preference = None,
     sets: RecipeSets = None,
     settings: options.SettingsFile = None,
     seed: Seed = None,
-    device: Device = "auto",
-    trainer_python: TrainerPython = None,
+    device: options.Device = "auto",
+    trainer_python: options.TrainerPython = None,
     checkpoint_steps: CheckpointSteps = 0,
     dry_run: DryRun = False,
     as_json: options.AsJson = False,

@@ -16,7 +16,7 @@ from tacos.errors import ConfigError, ModelError
 from tacos.formats.templates import TEMPLATES, read_template
 from tacos.records import canonical_hash
 from tacos.store.files import digest_files
-from tacos.trainers.recipe import Frame
+from tacos.trainers.recipe import Frame, Recipe
 from tacos.trainers.trained_folder import (
     CHAT_TEMPLATE,
     MANIFEST,
@@ -88,6 +88,35 @@ def open_model_folder(folder: Path, template: str | None = None) -> ModelFolder:
         digest=_digest_folder(path),
         has_other_template=own is not None and own != text,
     )
+
+
+def choose_base_model(given: str | Path | None, recipe: Recipe) -> str:
+    """The model that a training begins with: a folder that holds one, or a name on the hub.
+
+    Args:
+        given: A folder, that of a training included, or a name; None for the recipe's.
+        recipe: The recipe of the training.
+
+    Raises:
+        ConfigError: None is named, or its folder does not exist.
+        ModelError: The folder lacks something that a model needs.
+    """
+    name = str(given or recipe.model)
+    if not name:
+        raise ConfigError(
+            f"the recipe {recipe.name} is for any model: name one with --model (a folder, or a "
+            "name on the Hugging Face hub)"
+        )
+    path = Path(name)
+    if is_trained_folder(path):
+        path = path / MODEL
+        name = str(path)
+    is_path = path.is_absolute() or name.startswith((".", "~")) or name.endswith("/")
+    if is_path and not path.is_dir():
+        raise ConfigError(f"--model: the folder {name} does not exist; check the name")
+    if path.is_dir():
+        check_model_files(path)
+    return name
 
 
 def check_model_files(path: Path) -> None:

@@ -8,11 +8,12 @@ command goes on where it was stopped, and a negative result is a result.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from tacos.errors import ConfigError
+from tacos.errors import ConfigError, TacosError
 from tacos.llm.ledger.location import list_ledger_files
 from tacos.methods.evaluating.experiment_plan import (
     ARMS,
@@ -22,15 +23,15 @@ from tacos.methods.evaluating.experiment_plan import (
 )
 from tacos.methods.evaluating.experiment_results import ExperimentResults
 from tacos.pipeline.run_loop import Progress
-from tacos.trainers import environment, trained_folder
-from tacos.trainers.model_folder import check_model_files
+from tacos.trainers import environment
+from tacos.trainers.model_folder import choose_base_model
 from tacos.trainers.recipe import Recipe, read_recipe
 from tacos.trainers.row_check import Device
 from tacos.workflows import arguments, experiment_folder, kept_files
 from tacos.workflows.experiment_answers import answer_questions
 from tacos.workflows.experiment_duels import choose_judging, judge_arms
 from tacos.workflows.experiment_evaluation import Experiment, write_results
-from tacos.workflows.experiment_folder import DeclaredPlan, ExperimentFolder
+from tacos.workflows.experiment_folder import ExperimentFolder
 from tacos.workflows.experiment_models import (
     ModelMaker,
     drop_model,
@@ -175,10 +176,16 @@ def prove(  # noqa: PLR0913 - the options of the command
         experiment = prepare_experiment(folder, done, given, design, maker, judging)
         declared = experiment_folder.declare_plan(folder, experiment.plan)
         write_inputs(experiment)
-        if not plan_only:
-            _run_trainings(experiment, declared, watcher, keep_models=keep_models)
-            if judging is not None:
-                judge_arms(folder, experiment.plan, judging, watcher)
+        try:
+            if not plan_only:
+                _run_trainings(experiment, watcher, keep_models=keep_models)
+                if judging is not None:
+                    judge_arms(folder, experiment.plan, judging, watcher)
+        except BaseException:
+            # Stopped, by Ctrl-C too: the report says how far it has come.
+            with suppress(TacosError):
+                write_results(experiment, declared)
+            raise
         results = write_results(experiment, declared)
     notes = list(experiment.notes)
     if asked and judging is None:
@@ -241,24 +248,9 @@ def _choose_maker(
     Raises `ConfigError` where recipe, model or environment are missing, `ModelError` for a folder
     that holds no model.
     """
-    name = str(model or recipe.model)
-    if not name:
-        raise ConfigError(
-            f"the recipe {recipe.name} is for any model: name one with --model (a folder, or a "
-            "name on the Hugging Face hub)"
-        )
-    path = Path(name)
-    if trained_folder.is_trained_folder(path):
-        path = path / trained_folder.MODEL
-        name = str(path)
-    is_folder = path.is_absolute() or name.startswith((".", "~"))
-    if is_folder and not path.is_dir():
-        raise ConfigError(f"--model: the folder {name} does not exist; check the name")
-    if path.is_dir():
-        check_model_files(path)
     return ModelMaker(
         recipe,
-        name,
+        choose_base_model(model, recipe),
         environment.find_python(trainer_python),
         device,
     )
@@ -269,12 +261,11 @@ def _choose_maker(
 
 def _run_trainings(
     experiment: Experiment,
-    declared: DeclaredPlan,
     progress: Progress,
     *,
     keep_models: bool,
 ) -> None:
-    """Train and measure every model, and write what is known after each."""
+    """Train and measure every model."""
     trainings = experiment.plan.list_trainings()
     for number, (arm, seed) in enumerate(trainings, 1):
         folder = experiment.folder
@@ -307,4 +298,3 @@ def _run_trainings(
             )
         if not keep_models:
             drop_model(folder, arm, seed)
-        write_results(experiment, declared)

@@ -9,7 +9,8 @@ from typing import Any
 
 from tacos.errors import ConfigError
 from tacos.pipeline.run_loop import Progress
-from tacos.trainers import environment, trained_folder
+from tacos.trainers import environment
+from tacos.trainers.model_folder import choose_base_model
 from tacos.trainers.model_training import TrainingJob, plan_training, train_model
 from tacos.trainers.recipe import Recipe, read_recipe
 from tacos.trainers.row_check import Device
@@ -108,7 +109,7 @@ def train(  # noqa: PLR0913 - the options of the command
         )
     job = TrainingJob(
         recipe=chosen,
-        model=_choose_model(model, chosen),
+        model=choose_base_model(model, chosen),
         seed=_choose_seed(seed, chosen),
         data=_name_data(data),
         python=environment.find_python(trainer_python),
@@ -136,23 +137,6 @@ def train(  # noqa: PLR0913 - the options of the command
         note,
     )
     return TrainedModel(target, plans[0] if plans else None, training)
-
-
-def _choose_model(given: str | Path | None, recipe: Recipe) -> str:
-    """The base model. Raises `ConfigError` where none is named, or its folder does not exist."""
-    name = str(given or recipe.model)
-    if not name:
-        raise ConfigError(
-            f"the recipe {recipe.name} is for any model: name one with --model (a folder, or a "
-            "name on the Hugging Face hub)"
-        )
-    folder = Path(name)
-    if trained_folder.is_trained_folder(folder):
-        return str(folder / trained_folder.MODEL)
-    is_path = folder.is_absolute() or name.startswith((".", "~")) or name.endswith("/")
-    if is_path and not folder.is_dir():
-        raise ConfigError(f"--model: the folder {name} does not exist; check the name")
-    return name
 
 
 def _name_data(data: Any) -> str:

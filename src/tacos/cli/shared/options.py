@@ -9,6 +9,7 @@ import typer
 
 from tacos.formats.detection import FORMATS_READ
 from tacos.methods.selecting.strategies import STRATEGIES
+from tacos.trainers.recipe import RECIPES
 
 # What is read.
 Data = Annotated[
@@ -301,6 +302,42 @@ Yes = Annotated[
         "--yes",
         help="allow sending data to another machine, and using the ledger's replies of another "
         "endpoint, without asking",
+    ),
+]
+
+# Training.
+RecipeName = Annotated[
+    str,
+    typer.Option(
+        "--recipe", help=f"{', '.join(RECIPES)}, or a .toml file", metavar="RECIPE"
+    ),
+]
+RECIPE_VALUE = (
+    "a value of the recipe, e.g. epochs=1, max_length=512 or batch_size=16, "
+    "which changes its hash"
+)
+RecipeSets = Annotated[
+    list[str] | None, typer.Option("--set", help=f"{RECIPE_VALUE}; repeatable")
+]
+BaseModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="the model to train: a folder, or a name on the Hugging Face hub "
+        "[default: that of the recipe]",
+        show_default=False,
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(help="auto (a GPU where there is one), cpu or cuda"),
+]
+TrainerPython = Annotated[
+    str | None,
+    typer.Option(
+        help="the Python of the training environment [default: TACOS_TRAINER_PYTHON, or "
+        ".venv-train, which `make setup-train` makes]",
+        show_default=False,
     ),
 ]
 
