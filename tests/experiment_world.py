@@ -3,6 +3,7 @@
 """
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ N_ROWS = 120
 N_SELECTED = 20
 HELD_OUT = 30
 N_PAIRS = 12
-N_QUESTIONS = 15
+N_QUESTIONS = 11
+SHORT = {"without": ["length-matched", "full", "untrained"]}
+"""Options of an experiment of as few models as can be."""
 
 
 def select_rows(run: Path) -> Path:
@@ -27,6 +30,18 @@ def select_rows(run: Path) -> Path:
     rows[7]["instruction"] = "What do the people of the village say about item 3?"
     tacos.select(rows, n=N_SELECTED, run=run, **OWN)
     return run
+
+
+@pytest.fixture(scope="module")
+def selected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that selected 20 of 120 rows."""
+    return select_rows(tmp_path_factory.mktemp("prove") / "run")
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: a folder with items, a base model and the fake environment."""
+    return furnish(tmp_path, monkeypatch)
 
 
 def furnish(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -79,7 +94,24 @@ def prove(run: Path, output: str = "out", **given: Any) -> tacos.Proof:
     return tacos.prove(run, output, **(options | given))
 
 
-def read_results(folder: str = "out") -> dict[str, Any]:
+def finish_experiment(folder: Path, run: Path, **given: Any) -> Path:
+    """The folder of a finished experiment with all its models, for tests to copy."""
+    folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        furnish(folder, monkeypatch)
+        prove(run, keep_models=True, **given)
+    return folder / "out"
+
+
+def copy_experiment(finished: Path, *unmade: tuple[str, int]) -> None:
+    """A finished experiment as `out` in the working directory, without some of its models."""
+    shutil.copytree(finished, "out")
+    for arm, seed in unmade:
+        shutil.rmtree(f"out/trained/{arm}/seed-{seed}")
+        Path(f"out/scores/{arm}/seed-{seed}.jsonl").unlink()
+
+
+def read_results(folder: str | Path = "out") -> dict[str, Any]:
     """The results without what a clock or a kill may change."""
     results: dict[str, Any] = json.loads(Path(folder, "results.json").read_text())
     del results["declared"]

@@ -44,7 +44,8 @@ def install_fake_trainer(folder: Path) -> Path:
     """A program that stands for the Python of a training environment."""
     program = folder / "bin" / "python"
     program.parent.mkdir(parents=True, exist_ok=True)
-    program.write_text(f"#!{sys.executable}\n{Path(__file__).read_text('utf-8')}")
+    # -I -S: it starts in half the time.
+    program.write_text(f"#!{sys.executable} -IS\n{Path(__file__).read_text('utf-8')}")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     return program
 

@@ -8,24 +8,25 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.experiment_world import write_lines
-from tests.server.fault_server import FaultServer
+from tests.server.fault_server import Behaviour, FaultServer
 from tests.small_world import run_command
 
 DEMO = Path(__file__).resolve().parents[1] / "demo" / "sample.jsonl"
-N_SELECTED = 200
-N_QUESTIONS = 10
+N_SELECTED = 100
+N_QUESTIONS = 5
 CATEGORIES = ("writing", "roleplay", "humanities", "stem", "extraction")
 TRAINING = ["--recipe", "tiny", "--set", "max_length=128"]
-N_HELD_OUT = 12
+N_HELD_OUT = 8
 
 
 def select_demo(folder: Path) -> Path:
-    """A run that selected 200 rows of the bundled sample."""
+    """A run that selected 100 rows of the bundled sample."""
     output = folder / "selected.jsonl"
     run_tacos("select", DEMO, "-n", N_SELECTED, "-o", output)
     assert len(output.read_text().splitlines()) == N_SELECTED
@@ -33,7 +34,7 @@ def select_demo(folder: Path) -> Path:
 
 
 def write_questions(folder: Path) -> None:
-    """Ten questions of two turns, and answers that people might have written."""
+    """Five questions of two turns, and answers that people might have written."""
     questions = [
         {
             "question_id": number,
@@ -85,16 +86,46 @@ KILLED_AT: dict[str, Callable[[], bool]] = {
 """Command -> when it is killed."""
 
 
+def go_both_ways(
+    folder: Path,
+    run: Path,
+    base: Path,
+    killed: Collection[str] = tuple(KILLED_AT),
+    seconds: float = 600,
+) -> dict[str, Any]:
+    """The results of all commands without a kill, which are checked; with kills they are the same.
+
+    Args:
+        folder: An empty folder to work in.
+        run: A run that selected 100 rows.
+        base: The folder of the base model.
+        killed: The commands that are killed.
+        seconds: The longest that a command may take until then.
+    """
+    found = {}
+    with FaultServer(Behaviour()) as server, pytest.MonkeyPatch.context() as patch:
+        for name in ("whole", "killed"):
+            place = folder / name
+            place.mkdir()
+            patch.chdir(place)
+            write_questions(place)
+            steps = list_steps(run, base, server)
+            found[name] = go_through(steps, killed if name == "killed" else (), seconds)
+            check_whole(found[name])
+    assert found["killed"] == found["whole"]
+    return found["whole"]
+
+
 def go_through(
-    steps: dict[str, list[Any]], *, is_killed: bool, seconds: float
+    steps: dict[str, list[Any]], killed: Collection[str], seconds: float
 ) -> dict[str, Any]:
     """Run all commands in the working directory; the results without what a clock decides.
 
-    Where it is killed, so it is three times, with `seconds` at most before each.
+    Some are killed first, after `seconds` at most.
     """
     grades = ""
     for name, words in steps.items():
-        if is_killed and name in KILLED_AT:
+        if name in killed:
             kill_command([name, *words], KILLED_AT[name], seconds)
         text = run_tacos(name, *words)
         if name == "mt-bench":

@@ -15,10 +15,13 @@ import pytest
 from tests.experiment_world import (
     N_ROWS,
     OWN,
-    furnish,
+    SHORT,
+    copy_experiment,
+    finish_experiment,
+    place,
     prove,
     read_results,
-    select_rows,
+    selected,
 )
 from tests.small_world import make_rows, run_command
 
@@ -33,20 +36,19 @@ from tacos.errors import (
     TrainingError,
 )
 
+__all__ = ["place", "selected"]
+
 
 @pytest.fixture(scope="module")
-def selected(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that selected 20 of 120 rows."""
-    return select_rows(tmp_path_factory.mktemp("prove") / "run")
+def finished(selected: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An experiment of all arms."""
+    return finish_experiment(tmp_path_factory.mktemp("finished"), selected)
 
 
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with items, a base model and the fake environment."""
-    return furnish(tmp_path, monkeypatch)
-
-
-def test_an_experiment_from_plan_to_verdict(selected: Path, place: Path) -> None:
+def test_an_experiment_from_plan_to_verdict(
+    selected: Path, place: Path, finished: Path
+) -> None:
+    copy_experiment(finished)
     results = prove(selected).results
     assert not results.missing
     assert len(results.trainings) == 4 * 2 + 2
@@ -94,12 +96,12 @@ def test_the_plan_is_there_before_the_first_training(
 ) -> None:
     monkeypatch.setenv("TACOS_FAKE", "fail")
     with pytest.raises(TrainingError):
-        prove(selected)
+        prove(selected, **SHORT)
     plan = json.loads(Path("out/plan.json").read_text())
     assert plan["plan"]["primary"] == "answer-loss"
     assert not list(Path("out/trained").glob("*/*/training.json"))
     monkeypatch.delenv("TACOS_FAKE")
-    assert prove(selected).results.plan.hash() == plan["hash"]
+    assert prove(selected, **SHORT).results.plan.hash() == plan["hash"]
 
 
 def test_another_plan_in_the_same_folder_is_refused(
@@ -128,65 +130,65 @@ def test_a_plan_that_was_edited_is_refused(selected: Path, place: Path) -> None:
 
 
 def test_killed_trainings_and_scorings_go_on_to_the_same_end(
-    selected: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+    selected: Path, place: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prove(selected, "whole")
+    copy_experiment(finished, ("selection", 0), ("longest", 1))
     monkeypatch.setenv("TACOS_FAKE", "kill=2,mute")
-    failures: list[type[TacosError]] = []
-    # Each model is killed once in training and once when it scores.
-    for _ in range(40):
-        try:
+    # Each of the two models is killed once in training and once when it scores.
+    for kind in (TrainingError, ModelError) * 2:
+        with pytest.raises(kind):
             prove(selected)
-            break
-        except (TrainingError, ModelError) as error:
-            failures.append(type(error))
-    assert failures.count(TrainingError) >= 2
-    assert failures.count(ModelError) >= 2
-    assert read_results() == read_results("whole")
+    assert not prove(selected).results.missing
+    assert read_results() == read_results(finished)
 
 
-def test_a_command_that_is_killed_goes_on(selected: Path, place: Path) -> None:
-    prove(selected, "whole")
+def test_a_command_that_is_killed_goes_on(
+    selected: Path, place: Path, finished: Path
+) -> None:
+    copy_experiment(finished, ("selection", 0), ("random", 0), ("longest", 1))
+    n_whole = len(list(Path("out").glob("scores/*/*.jsonl"))) + 3
     words = (
         f"prove {selected} --recipe tiny --model base --seeds 2 -o out "
         "--held-out held_out.jsonl --preferences pairs.jsonl"
     ).split()
-    environment = {**os.environ, "TACOS_FAKE_PAUSE": "0.1"}
-    for n_models in (1, 3):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tacos", *words],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-        )
-        deadline = time.monotonic() + 60
-        while len(list(Path("out").glob("scores/*/*.jsonl"))) < n_models:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tacos", *words],
+        env={**os.environ, "TACOS_FAKE_PAUSE": "0.1"},
+        stdout=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while not Path("out/scores/selection/seed-0.jsonl").is_file():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
     n_before = len(list(Path("out").glob("scores/*/*.jsonl")))
-    assert 3 <= n_before < 10
+    assert n_whole - 2 <= n_before < n_whole
     code, text = run_command(*words)
     assert code == 0, text
-    assert read_results() == read_results("whole")
+    assert read_results() == read_results(finished)
 
 
-def test_weights_go_unless_they_are_to_stay(selected: Path, place: Path) -> None:
-    prove(selected)
+def test_weights_go_unless_they_are_to_stay(
+    selected: Path, place: Path, finished: Path
+) -> None:
+    assert len(list(finished.glob("trained/*/*/model"))) == 9
+    prove(selected, **SHORT)
     assert not list(Path("out").glob("trained/*/*/model"))
-    assert len(list(Path("out").glob("trained/*/*/training.json"))) == 9
-    prove(selected, "kept", keep_models=True)
-    assert len(list(Path("kept").glob("trained/*/*/model"))) == 9
+    assert len(list(Path("out").glob("trained/*/*/training.json"))) == 6
 
 
-def test_a_finished_experiment_is_read_again(selected: Path, place: Path) -> None:
-    first = prove(selected)
+def test_a_finished_experiment_is_read_again(
+    selected: Path, place: Path, finished: Path
+) -> None:
+    copy_experiment(finished)
     before = {path: path.stat().st_mtime_ns for path in Path("out").glob("scores/*/*")}
-    again = prove(selected)
+    prove(selected)
     after = {path: path.stat().st_mtime_ns for path in Path("out").glob("scores/*/*")}
     assert before == after
-    assert again.results.as_dict() == first.results.as_dict()
+    for name in ("plan.json", "results.json", "report.html"):
+        assert Path("out", name).read_bytes() == (finished / name).read_bytes()
 
 
 def test_two_at_once_are_refused(selected: Path, place: Path) -> None:
@@ -199,8 +201,10 @@ def test_two_at_once_are_refused(selected: Path, place: Path) -> None:
             prove(selected)
 
 
-def test_scores_of_other_items_are_refused(selected: Path, place: Path) -> None:
-    prove(selected)
+def test_scores_of_other_items_are_refused(
+    selected: Path, place: Path, finished: Path
+) -> None:
+    copy_experiment(finished)
     path = Path("out/scores/random/seed-1.jsonl")
     path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
     with pytest.raises(RunError, match="lacks items of the plan: delete it"):
@@ -266,7 +270,9 @@ def test_a_run_without_a_rest_has_nothing_to_compare(
 
 def test_the_command_prints_the_verdict_and_json(selected: Path, place: Path) -> None:
     words = f"prove {selected} --recipe tiny --model base --seeds 2 -o out".split()
-    items = ["--held-out", "held_out.jsonl", "--without", "full"]
+    items = ["--held-out", "held_out.jsonl"]
+    for arm in SHORT["without"]:
+        items += ["--without", arm]
     code, text = run_command(*words, *items)
     assert code == 0, text
     assert "This shows the mechanics, and is no evidence" in text

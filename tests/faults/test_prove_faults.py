@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 from tests.experiment_world import (
-    furnish,
+    SHORT,
+    copy_experiment,
+    finish_experiment,
+    place,
     prove,
     read_results,
-    select_rows,
+    selected,
     write_lines,
 )
 from tests.small_world import make_rows, run_command
@@ -30,15 +33,13 @@ from tacos.errors import (
     TrainingError,
 )
 
+__all__ = ["place", "selected"]
+
 
 @pytest.fixture(scope="module")
-def selected(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return select_rows(tmp_path_factory.mktemp("prove") / "run")
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return furnish(tmp_path, monkeypatch)
+def finished(selected: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An experiment of few arms."""
+    return finish_experiment(tmp_path_factory.mktemp("finished"), selected, **SHORT)
 
 
 def fail(kind: type[TacosError], says: str, run: Path, **given: Any) -> None:
@@ -64,44 +65,48 @@ def fail(kind: type[TacosError], says: str, run: Path, **given: Any) -> None:
 def test_a_trainer_that_fails_half_way_loses_nothing(
     selected: Path,
     place: Path,
+    finished: Path,
     monkeypatch: pytest.MonkeyPatch,
     fault: str,
     kind: type[TacosError],
     says: str,
 ) -> None:
-    short: dict[str, Any] = {"without": ["length-matched", "untrained"]}
-    # The first arms of a seed are trained before it fails.
-    monkeypatch.setenv("TACOS_FAKE", "fail-at=longest")
-    fail(TrainingError, "did not return a loss", selected, **short)
+    copy_experiment(finished, ("longest", 0), ("random", 1))
     kept = {path: path.read_bytes() for path in Path("out/scores").glob("*/*.jsonl")}
-    assert len(kept) == 2
-    # The table says how far it has come.
-    assert len(read_results()["trainings"]) == 2
+    assert len(kept) == 4
     monkeypatch.setenv("TACOS_FAKE", fault)
-    fail(kind, says, selected, **short)
+    fail(kind, says, selected, **SHORT)
+    # The table says how far it has come.
+    assert len(read_results()["trainings"]) == 4
     monkeypatch.delenv("TACOS_FAKE")
-    results = prove(selected, **short).results
-    assert not results.missing
+    prove(selected, **SHORT)
     assert {path: path.read_bytes() for path in kept} == kept
-    whole = prove(selected, "whole", **short).results
-    assert [part.means for part in results.trainings] == [
-        part.means for part in whole.trainings
-    ]
+    assert read_results() == read_results(finished)
+
+
+def test_arms_before_one_that_fails_are_kept(
+    selected: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TACOS_FAKE", "fail-at=longest")
+    fail(TrainingError, "did not return a loss", selected, **SHORT)
+    assert len(list(Path("out/scores").glob("*/*.jsonl"))) == 2
+    assert len(read_results()["trainings"]) == 2
 
 
 def test_rows_that_a_trainer_drops_are_never_passed_over(
-    selected: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+    selected: Path, place: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    copy_experiment(finished, ("selection", 0))
     monkeypatch.setenv("TACOS_FAKE", "drop")
     says = (
         "otherwise than meant; .* delete out/trained/selection/seed-0 and train again"
     )
-    fail(TrainingError, says, selected)
+    fail(TrainingError, says, selected, **SHORT)
     monkeypatch.delenv("TACOS_FAKE")
     # What was trained without them is not taken for a model of the arm.
-    fail(TrainingError, says, selected)
+    fail(TrainingError, says, selected, **SHORT)
     shutil.rmtree("out/trained/selection/seed-0")
-    assert not prove(selected).results.missing
+    assert not prove(selected, **SHORT).results.missing
 
 
 def test_without_an_environment_it_says_how_to_make_one(
@@ -189,9 +194,9 @@ def mount(*words: str) -> bool:
 
 
 def test_a_full_disk_and_a_read_only_one_are_one_line_and_it_goes_on(
-    selected: Path, place: Path, disk: Path
+    selected: Path, place: Path, finished: Path, disk: Path
 ) -> None:
-    short: dict[str, Any] = {"output": str(disk / "out"), "without": "full"}
+    short: dict[str, Any] = {"output": str(disk / "out"), **SHORT}
     filler = disk / "filler"
     with suppress(OSError), filler.open("wb", buffering=0) as out:
         while True:
@@ -209,5 +214,4 @@ def test_a_full_disk_and_a_read_only_one_are_one_line_and_it_goes_on(
     fail(OutputError, "Read-only file system", selected, **short)
     assert mount("-o", "remount,rw,size=50m", str(disk))
     prove(selected, **short)
-    prove(selected, "whole", without="full")
-    assert read_results(str(disk / "out")) == read_results("whole")
+    assert read_results(disk / "out") == read_results(finished)

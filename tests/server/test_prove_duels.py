@@ -11,10 +11,13 @@ import pytest
 from tests.experiment_world import (
     N_QUESTIONS,
     OWN,
-    furnish,
+    SHORT,
+    copy_experiment,
+    finish_experiment,
+    place,
     prove,
     read_results,
-    select_rows,
+    selected,
 )
 from tests.server.fault_server import Behaviour, FaultServer
 from tests.server.support import environment
@@ -29,24 +32,15 @@ from tacos.methods.evaluating.duel_questions import pair_answers
 from tacos.workflows.experiment_answers import read_arm_answers
 from tacos.workflows.experiment_folder import ExperimentFolder
 
-__all__ = ["environment"]
+__all__ = ["environment", "place", "selected"]
 
-N_DUELS = 4 * 2 + 2
-"""Files: four other arms of two seeds, the full pool and the base against both."""
+N_MODELS = 4 * 2 + 2
+"""Four arms of two seeds, the full pool and the base."""
 
 
 @pytest.fixture(scope="module")
-def selected(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return select_rows(tmp_path_factory.mktemp("prove") / "run")
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return furnish(tmp_path, monkeypatch)
-
-
-@pytest.fixture
 def server() -> Iterator[FaultServer]:
+    """A healthy server, for all tests."""
     with FaultServer(Behaviour()) as running:
         yield running
 
@@ -61,6 +55,29 @@ def judge_by(server: FaultServer, **llm: object) -> dict[str, Any]:
     }
 
 
+@pytest.fixture(scope="module")
+def finished(
+    selected: Path, server: FaultServer, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """An experiment of all arms, whose duels are judged."""
+    folder = tmp_path_factory.mktemp("finished")
+    return finish_experiment(folder, selected, **judge_by(server))
+
+
+@pytest.fixture
+def judged(finished: Path, place: Path) -> Path:
+    """The same experiment as `out` in the working directory."""
+    copy_experiment(finished)
+    return Path("out")
+
+
+@pytest.fixture
+def unjudged(judged: Path) -> Path:
+    """The same experiment before its first duel."""
+    shutil.rmtree(judged / "duels")
+    return judged
+
+
 def find_comparison(proof: tacos.Proof, other: str) -> Any:
     """The duels against an arm."""
     (found,) = [
@@ -72,7 +89,7 @@ def find_comparison(proof: tacos.Proof, other: str) -> Any:
 
 
 def test_the_selection_meets_every_other_arm_seed_by_seed(
-    selected: Path, place: Path, server: FaultServer
+    selected: Path, judged: Path, server: FaultServer
 ) -> None:
     proof = prove(selected, **judge_by(server))
     results = proof.results
@@ -112,10 +129,9 @@ def test_the_selection_meets_every_other_arm_seed_by_seed(
 
 
 def test_one_duel_is_that_of_tacos_duel(
-    selected: Path, place: Path, server: FaultServer
+    selected: Path, judged: Path, server: FaultServer
 ) -> None:
-    prove(selected, **judge_by(server))
-    folder = ExperimentFolder(Path("out"))
+    folder = ExperimentFolder(judged)
     for arm in ("selection", "longest"):
         write_answers(read_arm_answers(folder, arm, 1), Path(f"{arm}.jsonl"))
     alone = tacos.duel(
@@ -124,11 +140,13 @@ def test_one_duel_is_that_of_tacos_duel(
         judge_by(server)["settings"],
         ledger="ledger.sqlite",
     )
-    own = read_duels(Path("out/duels/longest/seed-1.jsonl"))
+    own = read_duels(judged / "duels/longest/seed-1.jsonl")
     assert [duel.winners for duel in own] == [duel.winners for duel in alone.duels]
 
 
-def test_duels_may_decide(selected: Path, place: Path, server: FaultServer) -> None:
+def test_duels_may_decide(selected: Path, judged: Path, server: FaultServer) -> None:
+    # Another plan of the same models.
+    (judged / "plan.json").unlink()
     results = prove(selected, primary="duels", **judge_by(server)).results
     primary = [part for part in results.comparisons if part.is_primary]
     assert [(part.instrument, part.other) for part in primary] == [
@@ -141,10 +159,10 @@ def test_duels_may_decide(selected: Path, place: Path, server: FaultServer) -> N
 def test_duels_alone_are_an_experiment(
     selected: Path, place: Path, server: FaultServer
 ) -> None:
-    given = {"held_out": (), "preferences": (), "primary": "duels"}
+    given = {"held_out": (), "preferences": (), "primary": "duels", **SHORT}
     results = prove(selected, **judge_by(server), **given).results
     assert {part.instrument for part in results.comparisons} == {"duels"}
-    assert len(results.trainings) == N_DUELS
+    assert len(results.trainings) == 3 * 2
 
 
 def test_rows_that_ask_a_question_of_the_duels_are_in_no_arm(
@@ -178,6 +196,8 @@ def test_the_same_judge_is_marked_wherever_the_duels_are(
         "ledger.sqlite",
     ]
     words += ["--held-out", "held_out.jsonl", "--questions", "wonders.jsonl"]
+    for arm in SHORT["without"]:
+        words += ["--without", arm]
     code, text = run_command(*words, "--judge", "tiny-1", "--llm", server.url)
     assert code == 0, text
     text = " ".join(text.split())
@@ -194,8 +214,14 @@ def test_the_same_judge_is_marked_wherever_the_duels_are(
 
 
 def test_a_judge_that_stops_loses_no_training(
-    selected: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+    selected: Path,
+    unjudged: Path,
+    finished: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # No training is begun from here on.
+    monkeypatch.setenv("TACOS_FAKE", "fail")
+    n_scores = {path: path.stat().st_mtime_ns for path in unjudged.glob("scores/*/*")}
     # One kind of reply that cannot be read, always for the same questions.
     with FaultServer(Behaviour({"wrong-schema!": 0.05})) as server:
         with pytest.raises(
@@ -206,66 +232,63 @@ def test_a_judge_that_stops_loses_no_training(
         assert "\n" not in said
         assert "trains nothing and asks only these anew" in said
         assert "--allow-missing" not in said
-        half = json.loads(Path("out/results.json").read_text())
-        assert len(half["trainings"]) == N_DUELS
+        half = json.loads((unjudged / "results.json").read_text())
+        assert len(half["trainings"]) == N_MODELS
         assert half["unjudged"]
         assert half["verdict"].startswith(("No difference", "selection"))
-        n_scores = {
-            path: path.stat().st_mtime_ns for path in Path("out/scores").glob("*/*")
-        }
-        # The server is well again, and nothing is trained.
+        # The server is well again.
         server.behaviour.faults.clear()
-        monkeypatch.setenv("TACOS_FAKE", "fail")
         healed = prove(selected, **judge_by(server))
-        assert not healed.results.unjudged
-        assert n_scores == {
-            path: path.stat().st_mtime_ns for path in Path("out/scores").glob("*/*")
-        }
-        monkeypatch.delenv("TACOS_FAKE")
-        prove(selected, "whole", **judge_by(server))
-        assert read_results() == read_results("whole")
+    assert not healed.results.unjudged
+    assert n_scores == {
+        path: path.stat().st_mtime_ns for path in unjudged.glob("scores/*/*")
+    }
+    assert read_results() == read_results(finished)
 
 
 def test_a_judge_without_the_form_stops_early_in_one_line(
-    selected: Path, place: Path
+    selected: Path, unjudged: Path
 ) -> None:
-    with FaultServer(Behaviour({"invalid-json!": 1.0})) as server:
-        with pytest.raises(
-            FailureRateError, match="stage duel: stopped early"
-        ) as caught:
-            prove(selected, primary="duels", **judge_by(server))
-        assert "\n" not in str(caught.value)
-        results = json.loads(Path("out/results.json").read_text())
-        assert results["verdict"] == "No verdict yet: the duels are not judged."
-        assert not results["missing"]
+    (unjudged / "plan.json").unlink()
+    with (
+        FaultServer(Behaviour({"invalid-json!": 1.0})) as server,
+        pytest.raises(FailureRateError, match="stage duel: stopped early") as caught,
+    ):
+        prove(selected, primary="duels", **judge_by(server))
+    assert "\n" not in str(caught.value)
+    results = json.loads((unjudged / "results.json").read_text())
+    assert results["verdict"] == "No verdict yet: the duels are not judged."
+    assert not results["missing"]
 
 
 def test_a_finished_experiment_asks_nobody_again(
-    selected: Path, place: Path, server: FaultServer
+    selected: Path, judged: Path, finished: Path, server: FaultServer
 ) -> None:
-    first = prove(selected, **judge_by(server))
     n_answered = server.answered.total()
-    Path("ledger.sqlite").unlink()
-    again = prove(selected, **judge_by(server))
+    prove(selected, **judge_by(server))
     assert server.answered.total() == n_answered
-    assert again.results.as_dict() == first.results.as_dict()
+    for name in ("results.json", "report.html"):
+        assert (judged / name).read_bytes() == (finished / name).read_bytes()
 
 
 def test_killed_answers_go_on_to_the_same_end(
     selected: Path,
-    place: Path,
+    unjudged: Path,
+    finished: Path,
     server: FaultServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    prove(selected, "whole", **judge_by(server))
+    unanswered = ("selection/seed-0", "random/seed-1", "untrained/seed-0")
+    for model in unanswered:
+        (unjudged / f"answers/{model}.jsonl").unlink()
     monkeypatch.setenv("TACOS_FAKE", "silent")
-    # Every model is killed once.
-    for _ in range(N_DUELS):
+    # Each of them is killed once.
+    for _ in unanswered:
         with pytest.raises(ModelError, match="goes on where it stopped"):
             prove(selected, **judge_by(server))
     prove(selected, **judge_by(server))
-    assert read_results() == read_results("whole")
-    assert not list(Path("out/answers").glob("*/*.run"))
+    assert read_results() == read_results(finished)
+    assert not list(unjudged.glob("answers/*/*.run"))
 
 
 def test_a_question_without_room_for_an_answer_is_one_line(
@@ -299,22 +322,20 @@ def test_another_judge_or_other_questions_are_another_plan(
 
 
 def test_a_broken_file_of_duels_is_named(
-    selected: Path, place: Path, server: FaultServer
+    selected: Path, judged: Path, server: FaultServer
 ) -> None:
-    prove(selected, **judge_by(server))
-    file = Path("out/duels/random/seed-1.jsonl")
-    file.write_text(file.read_text()[:90])
+    file = judged / "duels/random/seed-1.jsonl"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:90])
     with pytest.raises(RunError, match="delete it, and run the same command again"):
         prove(selected, **judge_by(server))
     file.unlink()
     prove(selected, **judge_by(server))
+    assert file.read_bytes() == whole
 
 
-def test_both_models_of_a_duel_answered_the_same(
-    selected: Path, place: Path, server: FaultServer
-) -> None:
-    prove(selected, **judge_by(server))
-    folder = ExperimentFolder(Path("out"))
+def test_both_models_of_a_duel_answered_the_same(judged: Path) -> None:
+    folder = ExperimentFolder(judged)
     pairs = pair_answers(
         read_arm_answers(folder, "selection", 1),
         read_arm_answers(folder, "random", 1),

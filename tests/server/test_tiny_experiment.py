@@ -6,16 +6,12 @@
 from pathlib import Path
 
 import pytest
+from tests.experiment_world import OWN
 from tests.fake_trainer import install_fake_trainer, make_fake_model
-from tests.server.fault_server import Behaviour, FaultServer
 from tests.server.support import environment
-from tests.tiny_experiment import (
-    check_whole,
-    go_through,
-    list_steps,
-    select_demo,
-    write_questions,
-)
+from tests.tiny_experiment import DEMO, N_SELECTED, go_both_ways
+
+import tacos
 
 __all__ = ["environment"]
 
@@ -27,15 +23,7 @@ def test_killed_on_the_way_it_comes_to_the_same_end(
     monkeypatch.setenv("TACOS_TRAINER_PYTHON", str(python))
     monkeypatch.delenv("TACOS_FAKE", raising=False)
     base = make_fake_model(tmp_path / "base")
-    run = select_demo(tmp_path)
-    found = {}
-    with FaultServer(Behaviour()) as server:
-        for name in ("whole", "killed"):
-            folder = tmp_path / name
-            folder.mkdir()
-            monkeypatch.chdir(folder)
-            write_questions(folder)
-            steps = list_steps(run, base, server)
-            found[name] = go_through(steps, is_killed=name == "killed", seconds=60)
-            check_whole(found[name])
-    assert found["killed"] == found["whole"]
+    run = tmp_path / "run"
+    tacos.select(DEMO, n=N_SELECTED, run=run, **OWN)
+    # `tests/cases/test_training.py` kills `tacos train`.
+    go_both_ways(tmp_path, run, base, killed=("answer", "prove"), seconds=60)

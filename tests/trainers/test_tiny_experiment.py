@@ -6,15 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.server.fault_server import Behaviour, FaultServer
 from tests.server.support import environment
-from tests.tiny_experiment import (
-    check_whole,
-    go_through,
-    list_steps,
-    select_demo,
-    write_questions,
-)
+from tests.tiny_experiment import go_both_ways, select_demo
 
 from tacos.errors import ConfigError
 from tacos.trainers.environment import find_python
@@ -45,20 +38,7 @@ def test_killed_on_the_way_it_comes_to_the_same_end(
     base = tmp_path / "base"
     code = f"import tiny_model, pathlib; tiny_model.save_llama(pathlib.Path({str(base)!r}))"
     subprocess.run([python, "-c", code], cwd=HERE, check=True, capture_output=True)
-    run = select_demo(tmp_path)
-    found = {}
-    with FaultServer(Behaviour()) as server:
-        for name in ("whole", "killed"):
-            folder = tmp_path / name
-            folder.mkdir()
-            monkeypatch.chdir(folder)
-            write_questions(folder)
-            steps = list_steps(run, base, server)
-            found[name] = go_through(steps, is_killed=name == "killed", seconds=600)
-            check_whole(found[name])
+    whole = go_both_ways(tmp_path, select_demo(tmp_path), base)
     # The trained models answer: a step has changed them all.
-    losses = {
-        part["means"]["answer-loss"] for part in found["whole"]["results"]["trainings"]
-    }
+    losses = {part["means"]["answer-loss"] for part in whole["results"]["trainings"]}
     assert len(losses) == 7
-    assert found["killed"] == found["whole"]
