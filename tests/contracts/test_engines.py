@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -141,22 +142,80 @@ def test_work_that_always_kills_its_worker_is_one_line(cluster: RayEngine) -> No
         list(cluster.map(die, range(2), "process"))
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
-def test_a_cluster_that_cannot_be_reached_is_one_line(
-    tmp_path: Path, address: str
+@pytest.mark.slow
+def test_a_program_that_has_joined_a_cluster_does_not_change_it(
+    cluster: RayEngine,
 ) -> None:
+    RayEngine().close()
+    assert list(cluster.map(abs, [-1], "process")) == [1]
+    with pytest.raises(ConfigError, match=r"has joined the Ray cluster at .* already"):
+        RayEngine("127.0.0.1:1")
+
+
+@pytest.fixture
+def other_cluster() -> Iterator[Any]:
+    """A cluster beside those of this process, with one machine."""
     pytest.importorskip("ray", reason="the extra tacos[ray] is not installed")
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    yield made
+    made.shutdown()
+
+
+@pytest.mark.slow
+def test_machines_of_other_versions_or_without_tacos_are_one_line(
+    tmp_path: Path, other_cluster: Any
+) -> None:
+    named = tmp_path / "old" / "tacos_select-0.0.1.dist-info" / "METADATA"
+    named.parent.mkdir(parents=True)
+    named.write_text("Metadata-Version: 2.1\nName: tacos-select\nVersion: 0.0.1\n")
+    missing = tmp_path / "without" / "tacos" / "__init__.py"
+    missing.parent.mkdir(parents=True)
+    missing.write_text("raise ModuleNotFoundError(name='tacos')\n")
+    for folder in ("old", "without"):
+        paths = (tmp_path / folder, os.environ.get("PYTHONPATH", ""))
+        found_first = os.pathsep.join(map(str, paths))
+        other_cluster.add_node(num_cpus=1, env_vars={"PYTHONPATH": found_first})
+    (tmp_path / "out").mkdir()
+    done = select_on_ray(tmp_path / "out", "--ray-address", other_cluster.address)
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "tacos: machines of the Ray cluster have other versions: "
+    )
+    assert "has tacos 0.0.1 (here: " in done.stderr
+    assert "has no tacos" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.slow
+def test_without_an_address_ray_starts_beside_a_cluster_of_this_machine(
+    tmp_path: Path, other_cluster: Any
+) -> None:
+    n_nodes = len(other_cluster.list_all_nodes())
+    done = select_on_ray(tmp_path, "--until", "ingest")
+    assert done.returncode == 0, done.stderr
+    assert len(other_cluster.list_all_nodes()) == n_nodes
+
+
+def test_a_cluster_that_cannot_be_reached_is_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="the extra tacos[ray] is not installed")
+    done = select_on_ray(tmp_path, "--ray-address", "127.0.0.1:1")
+    assert done.returncode == 2
+    assert done.stderr.startswith("tacos: no Ray cluster answers at 127.0.0.1:1 (")
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def select_on_ray(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """`tacos select` in a process of its own: this one may have a cluster."""
     rows = Path(__file__).parents[2] / "demo" / "sample.jsonl"
     words = [
         *(sys.executable, "-m", "tacos", "select", rows, "-n", "5"),
-        *("-o", tmp_path / "out.jsonl", "--engine", "ray", "--ray-address", address),
+        *("-o", folder / "out.jsonl", "--engine", "ray", *options),
     ]
-    # In a process of its own: this one may have a cluster.
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"tacos: no Ray cluster answers at {address} (")
-    assert done.stderr.count("\n") == 1
-    assert not list(tmp_path.iterdir())
+    return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
 def test_without_ray_the_message_names_the_extra(

@@ -8,7 +8,8 @@ A task that dies with its worker runs again elsewhere, as often as `RETRIES`: wo
 effects but the ledger's, which the machines share. Work that waits for a network ("thread") runs in
 actors, one per share of the endpoint's limits (see `tacos.llm.shared_client`).
 
-Every machine needs tacos of this version. Usage statistics are not sent.
+Every machine needs the versions of this one (see `machine_versions`). Usage statistics are not
+sent.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from itertools import chain, cycle, islice, repeat
 from types import ModuleType
 from typing import Any, TypeVar
@@ -24,9 +26,13 @@ from urllib.parse import urlsplit
 
 from tacos.engines.base import Where
 from tacos.engines.local import N_WAITING, WORKER_ENVIRONMENT
+from tacos.engines.machine_versions import (
+    build_probe,
+    explain_mismatch,
+    read_versions,
+)
 from tacos.engines.windows import map_in_window
 from tacos.errors import ConfigError, RunError
-from tacos.version import read_version
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -38,6 +44,10 @@ N_CLIENTS = 4
 GRACE = 15.0
 """Seconds that closing waits for replies in flight."""
 CONNECT_SECONDS = 5.0
+PROBE_SECONDS = 120.0
+"""What a machine has to start a worker, which takes seconds on one that is not busy."""
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+HTTP2_SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 WAIT_SECONDS = 0.2
 """Ctrl-C does not interrupt a single long wait."""
 
@@ -46,8 +56,9 @@ class RayEngine:
     """Runs work on a Ray cluster.
 
     Args:
-        address: The cluster ("HOST:6379", "ray://HOST:10001", "auto"); empty starts Ray on this
-            machine, and ends it on `close`. Where Ray is connected already, that is the cluster.
+        address: The cluster ("HOST:6379", "ray://HOST:10001", "auto"). Empty is that of
+            `RAY_ADDRESS`, as everywhere in Ray; without one, Ray starts on this machine, and ends
+            on `close`. Where Ray is connected already, that is the cluster.
         workers: Cores of this machine for a cluster that is started here; 0 for all.
         n_clients: Actors that ask language models.
         end_clients: Called in each of these when the engine closes, to store what is in flight.
@@ -76,6 +87,8 @@ class RayEngine:
                 address,
                 workers or len(os.sched_getaffinity(0)),
             )
+        else:
+            _check_joined(self._ray, address)
         self.n_workers = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         self.n_machines = sum(node["Alive"] for node in self._ray.nodes())
         try:
@@ -156,15 +169,42 @@ class RayEngine:
         return self._actors
 
     def _check_machines(self) -> None:
-        """Raise `ConfigError` for a cluster on which tacos is missing or of another version."""
-        look = self._ray.remote(_look_up_version).options(num_cpus=1, max_retries=0)
-        found = self._wait_for_result(look.remote())
-        here = read_version()
-        if found != here:
-            there = f"tacos {found}" if found else "no tacos"
+        """Raise `ConfigError` unless each machine has the versions of this one."""
+        probe = self._ray.remote(build_probe())
+        pin = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+        probes = {}
+        for node in self._ray.nodes():
+            if not node["Alive"]:
+                continue
+            name = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+            # Two nodes of one machine are told apart.
+            if name in probes:
+                name = f"{name}, node {node['NodeID'][:8]}"
+            probes[name] = probe.options(
+                num_cpus=0,
+                max_retries=RETRIES,
+                scheduling_strategy=pin(node["NodeID"], soft=False),
+            ).remote()
+        tasks = list(probes.values())
+        ready, _ = self._ray.wait(
+            tasks,
+            num_returns=len(tasks),
+            timeout=PROBE_SECONDS,
+        )
+        silent = [name for name, task in probes.items() if task not in ready]
+        if silent:
+            raise RunError(
+                f"no worker of Ray starts on {silent[0]} within {PROBE_SECONDS:.0f} s: "
+                "check its memory, its disk and Ray's logs there"
+            )
+        machines = {}
+        for name, task in probes.items():
+            machines[name] = self._wait_for_result(task)
+        mismatch = explain_mismatch(read_versions(), machines)
+        if mismatch:
             raise ConfigError(
-                f"the Ray cluster has {there}, this is tacos {here}: "
-                "install the same version on its machines"
+                f"machines of the Ray cluster have other versions: {mismatch}; "
+                "install the same ones on all of them"
             )
 
 
@@ -180,15 +220,6 @@ class _Asker:
 
 def _run(work: Callable[[T], R], batch: T) -> R:
     return work(batch)
-
-
-def _look_up_version() -> str:
-    """The version of tacos where this runs; empty where there is none."""
-    try:
-        from tacos.version import read_version as read_version_there
-    except ImportError:
-        return ""
-    return read_version_there()
 
 
 def _import_ray() -> ModuleType:
@@ -209,11 +240,22 @@ def _connect(ray: ModuleType, address: str, n_cores: int) -> None:
         "logging_level": "error",
         "runtime_env": {"env_vars": WORKER_ENVIRONMENT},
     }
+    address = address or os.environ.get("RAY_ADDRESS", "")
+    if address.startswith("ray://") and find_spec("grpc") is None:
+        raise ConfigError(
+            f"{address} is an address of Ray's client: pip install 'ray[client]', or give the "
+            "address of the cluster itself, such as HOST:6379"
+        )
     if address:
         _check_reachable(address)
         options["address"] = address
     else:
-        options |= {"num_cpus": n_cores, "include_dashboard": False}
+        # Without "local", Ray would join one that somebody has started on this machine.
+        options |= {
+            "address": "local",
+            "num_cpus": n_cores,
+            "include_dashboard": False,
+        }
     try:
         ray.init(**options)
     except (ConnectionError, ValueError, OSError, TimeoutError) as error:
@@ -227,25 +269,51 @@ def _connect(ray: ModuleType, address: str, n_cores: int) -> None:
         raise RunError(f"Ray cannot start: {_first_line(error)}") from None
 
 
+def _check_joined(ray: ModuleType, address: str) -> None:
+    """Raise `ConfigError` where this program has joined another cluster than the one wanted."""
+    joined = ray.get_runtime_context().gcs_address
+    if address not in {"", "auto", joined}:
+        raise ConfigError(
+            f"this program has joined the Ray cluster at {joined} already, not {address}: "
+            "leave the address out, or call ray.shutdown() before"
+        )
+
+
 def _check_reachable(address: str) -> None:
-    """Raise `RunError` where nothing listens: Ray would end the whole process."""
+    """Raise `RunError` where nothing listens, or something else than Ray: it would be waited for
+    over minutes, and Ray would end the whole process.
+    """
     parts = urlsplit(address if "//" in address else f"//{address}")
     try:
         port = parts.port
-    except ValueError:
-        port = None
+    except ValueError as error:
+        raise _build_unreachable_error(address, error) from None
     if parts.hostname is None or port is None:
         return  # a name such as auto
     try:
-        socket.create_connection((parts.hostname, port), CONNECT_SECONDS).close()
+        with socket.create_connection((parts.hostname, port), CONNECT_SECONDS) as line:
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                _check_greeting(line)
     except OSError as error:
         raise _build_unreachable_error(address, error) from None
+
+
+def _check_greeting(line: socket.socket) -> None:
+    """Raise `OSError` unless the other side speaks HTTP/2 as all servers of Ray do: both sides
+    begin with a frame of settings (RFC 9113, section 3.4).
+    """
+    line.sendall(HTTP2_PREFACE + HTTP2_SETTINGS)
+    # The length takes three bytes, the type follows.
+    greeting = line.recv(len(HTTP2_SETTINGS))
+    if greeting[3:4] != HTTP2_SETTINGS[3:4]:
+        raise OSError("what listens there is not Ray")
 
 
 def _build_unreachable_error(address: str, error: Exception) -> RunError:
     return RunError(
         f"no Ray cluster answers at {address} ({_first_line(error)}): "
-        "check --ray-address and the network"
+        "check the address (--ray-address) and the network; a cluster that asks for a token needs "
+        "RAY_AUTH_MODE=token here"
     )
 
 
@@ -256,14 +324,18 @@ def _explain_failures(ray: ModuleType) -> Iterator[None]:
     try:
         yield
     except failures.RayTaskError as error:
-        if isinstance(error.cause, Exception):
+        is_of_the_work = isinstance(error.cause, Exception)
+        if is_of_the_work and not isinstance(error.cause, failures.RayError):
             raise error.cause from None
-        raise RunError(f"a task on Ray failed: {_first_line(error)}") from None
+        raise RunError(
+            f"a task on Ray failed ({_first_line(error.cause or error)}): check that all its "
+            "machines have the versions of this one, and run the same command again"
+        ) from None
     except failures.RayError as error:
         raise RunError(
             f"Ray lost a worker {RETRIES + 1} times ({type(error).__name__}: "
-            f"{_first_line(error)}): check the memory of its machines and run the same "
-            "command again"
+            f"{_first_line(error)}): check that its machines have memory enough and the versions "
+            "of this one, and run the same command again"
         ) from None
 
 

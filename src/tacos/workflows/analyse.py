@@ -128,7 +128,7 @@ def analyse(
         InputError: No data set was given, one cannot be read, or none has a tag.
     """
     arguments.check_type("seed", seed, Integral, "a whole number")
-    arguments.check_type("workers", workers, int, "a number of processes")
+    arguments.check_workers(workers)
     # A frame or a `datasets.Dataset` is iterable, too, but is one data set.
     data_sets = list(data) if isinstance(data, list | tuple) else [data]
     watcher = choose_progress(progress)

@@ -100,6 +100,15 @@ def check_type(name: str, value: Any, expected: Any, description: str) -> None:
         raise TypeError(f"{name} must be {description}, not {type(value).__name__}")
 
 
+def check_workers(value: Any) -> None:
+    """Raise `TypeError` unless the argument `workers` is a whole number, `ConfigError` if it is
+    negative.
+    """
+    check_type("workers", value, int, "a number of processes")
+    if value < 0:
+        raise ConfigError(f"workers must be 0 (one per core) or more, not {value}")
+
+
 def check_function(name: str, value: Any) -> None:
     """Raise `TypeError` unless the argument `name` is a function or None."""
     if value is not None and not callable(value):

@@ -93,6 +93,9 @@ def select(  # noqa: PLR0913 - the options of the command
     extend: GivenRun | Sequence[GivenRun] | None = None,
     renew: bool = False,
     edits: str | Path | None = None,
+    workers: int = 0,
+    engine: str = "local",
+    ray_address: str = "",
 ) -> Selection:
     """Select n rows of a data set.
 
@@ -121,6 +124,9 @@ def select(  # noqa: PLR0913 - the options of the command
         renew: Whether an extended run's vocabulary and clusters are made anew over all rows.
         edits: A file of rows that a person keeps, drops or gives tags; see
             `tacos.formats.row_edits`.
+        workers: Worker processes; 0 for one per core.
+        engine: Where the work runs: "local", or "ray" (extra `tacos[ray]`).
+        ray_address: The Ray cluster, such as "HOST:6379" or "auto"; by default one starts here.
 
     `tacos.models.user_functions` describes the four functions.
 
@@ -144,6 +150,8 @@ def select(  # noqa: PLR0913 - the options of the command
         if isinstance(settings, Settings):
             extension = ExtendSettings.model_validate(joined["extend"])
             chosen = settings.model_copy(update={"extend": extension})
+    arguments.check_workers(workers)
+    arguments.check_type("ray_address", ray_address, str, "a text")
     edits_file = arguments.to_optional_path("edits", edits)
     chosen = hand_edits.add_hand_lists(chosen, edits=edits_file)
     targets = OutputTargets(
@@ -168,6 +176,9 @@ def select(  # noqa: PLR0913 - the options of the command
         targets,
         own=own,
         ledger=arguments.to_ledger_location(ledger),
+        workers=workers,
+        engine=engine,
+        ray_address=ray_address,
         read=files_read,
     )
 
@@ -294,7 +305,9 @@ def _open_engine(
     arguments.check_choice("engine", name, ENGINES)
     if name == "local":
         if ray_address:
-            raise ConfigError("--ray-address is for --engine ray")
+            raise ConfigError(
+                "an address of Ray (--ray-address) needs the engine ray (--engine ray)"
+            )
         return LocalEngine(workers), 0
     # Runs without Ray do without the time that it takes to import.
     from tacos.engines.ray_cluster import N_CLIENTS, RayEngine
