@@ -36,7 +36,7 @@ def where_it_ran(_: int) -> tuple[int, int]:
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     made: Engine
     if request.param == "ray":
-        pytest.importorskip("ray", reason="the extra tacos[ray] is not installed")
+        pytest.importorskip("ray", reason="the extra ray is not installed")
         made = RayEngine(workers=2)
     else:
         made = LocalEngine(1 if request.param == "one worker" else 2)
@@ -120,7 +120,7 @@ def die(_: int) -> None:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[RayEngine]:
-    pytest.importorskip("ray", reason="the extra tacos[ray] is not installed")
+    pytest.importorskip("ray", reason="the extra ray is not installed")
     made = RayEngine(workers=2)
     yield made
     made.close()
@@ -155,7 +155,7 @@ def test_a_program_that_has_joined_a_cluster_does_not_change_it(
 @pytest.fixture
 def other_cluster() -> Iterator[Any]:
     """A cluster beside those of this process, with one machine."""
-    pytest.importorskip("ray", reason="the extra tacos[ray] is not installed")
+    pytest.importorskip("ray", reason="the extra ray is not installed")
     from ray.cluster_utils import Cluster
 
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
@@ -200,7 +200,7 @@ def test_without_an_address_ray_starts_beside_a_cluster_of_this_machine(
 
 
 def test_a_cluster_that_cannot_be_reached_is_one_line(tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="the extra tacos[ray] is not installed")
+    pytest.importorskip("ray", reason="the extra ray is not installed")
     done = select_on_ray(tmp_path, "--ray-address", "127.0.0.1:1")
     assert done.returncode == 2
     assert done.stderr.startswith("tacos: no Ray cluster answers at 127.0.0.1:1 (")
@@ -222,5 +222,5 @@ def test_without_ray_the_message_names_the_extra(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ConfigError, match=r"pip install 'tacos\[ray\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'tacos-select\[ray\]'"):
         RayEngine()

@@ -114,6 +114,23 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert "pip install tacos\n" not in (ROOT / "README.md").read_text("utf-8")
 
 
+def test_an_extra_that_is_named_is_one_of_ours() -> None:
+    """`tacos` on PyPI is another project."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    pages = [
+        *(ROOT / "src").rglob("*.py"),
+        *(ROOT / "docs").rglob("*.md"),
+        ROOT / "README.md",
+    ]
+    named = set()
+    for page in pages:
+        named |= set(re.findall(r"\b(tacos[a-z-]*)\[(\w+)\]", page.read_text("utf-8")))
+    assert {("tacos-select", "ray"), ("tacos-select", "clean")} <= named
+    for name, extra in named:
+        assert name == DISTRIBUTION
+        assert extra in project["optional-dependencies"]
+
+
 @pytest.mark.parametrize("page", docs_reference.COPIES)
 def test_links_of_pages_from_elsewhere_lead_to_pages_and_headings(page: str) -> None:
     content = docs_reference.copy_page(page, docs_reference.COPIES[page])

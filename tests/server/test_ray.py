@@ -16,7 +16,7 @@ from tests.server.fault_server import Behaviour, FaultServer
 from tests.server.questions import KEY
 from tests.server.test_commands import SAMPLE, artifacts, select
 
-pytest.importorskip("ray", reason="the extra tacos[ray] is not installed")
+pytest.importorskip("ray", reason="the extra ray is not installed")
 pytestmark = pytest.mark.slow
 N_ROWS = 240
 

@@ -228,7 +228,7 @@ def _import_ray() -> ModuleType:
         import ray
     except ImportError:
         raise ConfigError(
-            "the engine ray needs Ray: pip install 'tacos[ray]'"
+            "the engine ray needs Ray: pip install 'tacos-select[ray]'"
         ) from None
     return ray
 

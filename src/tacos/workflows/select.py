@@ -125,7 +125,7 @@ def select(  # noqa: PLR0913 - the options of the command
         edits: A file of rows that a person keeps, drops or gives tags; see
             `tacos.formats.row_edits`.
         workers: Worker processes; 0 for one per core.
-        engine: Where the work runs: "local", or "ray" (extra `tacos[ray]`).
+        engine: Where the work runs: "local", or "ray" (extra `ray`).
         ray_address: The Ray cluster, such as "HOST:6379" or "auto"; by default one starts here.
 
     `tacos.models.user_functions` describes the four functions.

@@ -44,13 +44,13 @@ def test_of_many_machines_three_are_named() -> None:
 
 
 def test_the_probe_tells_what_a_machine_of_the_cluster_is_compared_with() -> None:
-    pytest.importorskip("ray", reason="the extra tacos[ray] is not installed")
+    pytest.importorskip("ray", reason="the extra ray is not installed")
     assert build_probe()() == read_versions()
 
 
 def test_the_probe_runs_where_tacos_is_missing() -> None:
     cloudpickle = pytest.importorskip(
-        "ray.cloudpickle", reason="the extra tacos[ray] is not installed"
+        "ray.cloudpickle", reason="the extra ray is not installed"
     )
     source = (
         "import pickle, sys\n"

@@ -12,7 +12,7 @@ from tacos.engines import ray_cluster
 from tacos.engines.ray_cluster import RayEngine
 from tacos.errors import ConfigError, RunError
 
-pytest.importorskip("ray", reason="the extra tacos[ray] is not installed")
+pytest.importorskip("ray", reason="the extra ray is not installed")
 
 
 @pytest.fixture(params=[b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-x\r\n"])

@@ -358,7 +358,7 @@ Workers = Annotated[
 ]
 Engine = Annotated[
     str,
-    typer.Option(help="where the work runs: local, or ray (extra tacos[ray])"),
+    typer.Option(help="where the work runs: local, or ray (extra ray)"),
 ]
 RayAddress = Annotated[
     str,

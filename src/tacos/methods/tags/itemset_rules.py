@@ -132,7 +132,7 @@ def _run_fp_growth(
         import fim
     except ImportError:
         raise ConfigError(
-            "rules between sets of tags need pyfim: pip install tacos[itemsets]"
+            "rules between sets of tags need pyfim: pip install tacos-select[itemsets]"
         ) from None
     samples = [row.tolist() for row in np.split(x.indices, x.indptr[1:-1])]
     # Percent; the slack admits rules that only rounding puts below the threshold.
