@@ -23,6 +23,8 @@ from tacos.cli.shared import summary
 from tacos.config import Settings
 from tacos.errors import ConfigError, FailureRateError
 from tacos.pipeline.model_factory import UserFunctions
+from tacos.report.made_selection import MadeSelection
+from tacos.report.row_reasons import collect_reasons
 from tacos.workflows import calibrate, refine
 from tacos.workflows.select import OutputTargets, run_selection
 
@@ -152,6 +154,58 @@ def test_the_summary_says_how_certain_the_selection_is(
     assert done.reselect(8, "longest").summary.certainty == {}, (
         "it is about the cut by score"
     )
+
+
+def test_a_row_is_dropped_for_less_than_the_last_row_taken_added(
+    tmp_path: Path, server: FaultServer
+) -> None:
+    # Its contradictions give the judge an upper bound of its reliability, which counts as one half:
+    # what rows are told must weigh scores and tags as the selection did.
+    rare = [
+        "giraffe",
+        "volcano",
+        "trumpet",
+        "algebra",
+        "sandwich",
+        "harbour",
+        "pyramid",
+        "lantern",
+        "cactus",
+        "orbit",
+        "violin",
+        "glacier",
+    ]
+
+    def tag_by_number(instructions: list[str]) -> list[list[str]]:
+        """Every fourth row has a tag that no other row has."""
+        numbers = [int(re.findall(r"[0-9]+", text)[0]) for text in instructions]
+        return [["talk", *([rare[i // 4]] if i % 4 == 0 else [])] for i in numbers]
+
+    chosen = settings(
+        server,
+        "shortlist.rule=all",
+        "select.limit=1",
+        "select.tag_price=20",
+        models=["place-lover"],
+    )
+    done = run_selection(
+        ROWS,
+        chosen,
+        OutputTargets(run=tmp_path / "run"),
+        own=UserFunctions(tagger=tag_by_number, encoder=OWN.encoder),
+        ledger=tmp_path / "ledger.sqlite",
+    )
+    assert done.summary.worth["reliability"] > 0.6
+    reasons = collect_reasons(MadeSelection(done.artifacts, done.settings))
+    told = [reasons.tell(f"data:{row['no']}") for row in ROWS]
+    outdone = [reason for reason in told if " of the last row taken" in reason]
+    assert len(outdone) > 20
+    for reason in outdone:
+        own = re.search(r"^dropped: score ([0-9.]+)(?:.*? = ([0-9.]+))?, ", reason)
+        assert own is not None
+        taken = re.search(r"the ([0-9.]+) of the last row taken", reason)
+        assert taken is not None
+        assert float(own[2] or own[1]) <= float(taken[1])
 
 
 def test_a_judge_more_asks_only_the_new_one(

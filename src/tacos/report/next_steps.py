@@ -10,6 +10,8 @@ import shlex
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import polars as pl
+
 from tacos.methods.measures.judge_tastes import Taste
 from tacos.pipeline.steps.reliability import ASSUMED, Reliability
 from tacos.report.better_than_random import TO_KNOW
@@ -21,6 +23,10 @@ MUCH_LONGER = 1.25
 """Times the median length of the pool: from here on lengths are worth a step."""
 MUCH_FAVOURED = 1.25
 """Times its share of the pool that a source has of the selection, likewise."""
+MUCH_DISLIKED = 5.0
+"""Points that the rows of a tag get less: from here on it is worth a step."""
+N_TOPICS = 3
+"""Tags that one step names."""
 NO_WEIGHT = 0.999
 """A reliability above this leaves tags nothing that a price could raise."""
 
@@ -39,6 +45,7 @@ def suggest_steps(source: ReportInput) -> list[NextStep]:
         *_cover_more_tags(source),
         *_match_lengths(source),
         *_balance_sources(source),
+        *_restore_topics(source),
         *_measure_judge(source),
     ]
 
@@ -110,6 +117,50 @@ def _balance_sources(source: ReportInput) -> Iterator[NextStep]:
             f"{of_pool:.1%} of the pool.",
             "If they are not better in what you need, limit their share.",
             _write_reselect(source, f"--quota-source {quota}", "balanced.jsonl"),
+        )
+
+
+def _restore_topics(source: ReportInput) -> Iterator[NextStep]:
+    """Where rows of a tag get fewer points, and the selection has less than half of their share."""
+    if source.request.limits.per_tag or "canonical_tags" not in source.artifacts:
+        return
+    n_pool, n_selected = source.samples.height, source.rows.height
+    disliked = [
+        (tag, Taste(**figures))
+        for tag, figures in source.summary.tastes.get("topics", {}).items()
+        if figures["high"] < 0 and figures["points"] <= -MUCH_DISLIKED
+    ]
+    disliked.sort(key=lambda item: item[1].points)
+    tagged = (
+        source.artifacts["canonical_tags"]
+        .scan()
+        .select("id", tag="tags")
+        .explode("tag")
+        .filter(pl.col("tag").is_in([tag for tag, _ in disliked]))
+        .unique()
+        .collect()
+    )
+    named, quotas = [], []
+    for tag, taste in disliked[:N_TOPICS]:
+        ids = tagged.filter(tag=tag)["id"]
+        n_taken = int(ids.is_in(source.rows["id"].implode()).sum())
+        n_expected = ids.len() / n_pool * n_selected
+        if n_taken > n_expected / 2:
+            continue
+        named.append(
+            f"{tag} ({-taste.points:.1f} points less; {n_taken:,} of its {ids.len():,} rows are "
+            f"selected, by chance {n_expected:.1f} would be)"
+        )
+        # Only rated rows can be taken.
+        wanted = max(1, min(round(n_expected), taste.n))
+        quotas.append(f"--quota-tag {shlex.quote(f'{tag}={wanted}')}")
+    if named:
+        yield NextStep(
+            "The judge is against rows with the tags "
+            f"{', '.join(named)}, compared with rows of the same grade by another judge.",
+            "Read some of their comparisons. If the judge is wrong about them, give each its "
+            "share of the selection.",
+            _write_reselect(source, " ".join(quotas), "with-topics.jsonl"),
         )
 
 

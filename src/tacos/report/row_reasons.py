@@ -218,7 +218,7 @@ def _add_left_out_by_grade(
             reasons.add(entry["id"], sentence, cluster, n_kept, n_rows)
         else:
             sentence = graded + cuts[cluster]
-            values = (entry["rank"], n_rows, cluster, f"{grade:.1f}", n_kept)
+            values = (entry["rank"], n_rows, cluster, f"{grade:.2f}", n_kept)
             reasons.add(entry["id"], sentence, *values)
 
 

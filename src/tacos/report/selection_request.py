@@ -12,7 +12,7 @@ from tacos.amounts import QuotaAmount
 from tacos.config import Settings
 from tacos.methods.selecting.limits import Limits
 from tacos.pipeline.steps import pool as pool_steps
-from tacos.pipeline.steps.reliability import ASSUMED
+from tacos.pipeline.steps.reliability import Reliability
 from tacos.store.artifacts import Artifact
 
 RESELECT = "reselect"
@@ -33,7 +33,8 @@ class MadeRequest:
     selector: str = ""
     """The name of the user's own selector, if it chose."""
     reliability: float | None = None
-    """The weight of the scores; None where the selection does not say."""
+    """What the selection took for the reliability of the scores (an upper bound counts less than it
+    says); None where it does not say."""
     tag_price: float | None = None
     """What a new tag was to be worth, if not what the settings of the run say."""
 
@@ -65,7 +66,7 @@ def read_request(
     noted = manifest["notes"].get("reliability")
     reliability = None
     if noted is not None:
-        reliability = ASSUMED if noted["value"] is None else noted["value"]
+        reliability = Reliability(noted["value"], noted["basis"]).weight
     if manifest["stage"] != RESELECT:
         return MadeRequest(
             is_reselected=False,

@@ -96,7 +96,7 @@ def _describe_rank(
         return f"{start}: it has no grade by {judge}; {taken}"
     n_better = int((own_cluster["grade"] > own_grade[0]).sum())
     return (
-        f"{start}: {judge} grades it {own_grade[0]:.1f}{weights}, rank {n_better + 1:,} of the "
+        f"{start}: {judge} grades it {own_grade[0]:.2f}{weights}, rank {n_better + 1:,} of the "
         f"{n_rows:,} rows of cluster {cluster}, of which {n_kept:,} were shortlisted"
     )
 
@@ -146,13 +146,13 @@ def describe_cut(
         return "no judge had read it in the extended run, and only new rows are asked about"
     if rule == "stratified":
         cut = _find_cut_off(members)
-        rest = "below that only the best of each cluster and length"
+        rest = "below that only the best of each cluster and class of lengths"
     elif rule == "embedded-judge":
         cut = _find_cut_off(own_cluster)
         rest = "below that only some, drawn by chance"
     else:
         return "the others had a better grade, or tags that were still missing"
-    return "" if cut is None else f"every row graded {cut:.1f} or better was, {rest}"
+    return "" if cut is None else f"every row graded {cut:.2f} or better was, {rest}"
 
 
 def _find_cut_off(members: pl.DataFrame) -> float | None:

@@ -22,6 +22,11 @@ NORMALISE = {"normalise": {"alpha": 1}}
 RUNS: dict[str, dict[str, Any]] = {
     "graded": {},
     "compared": {"judge": {"mode": "comparative"}, "shortlist": {"factor": 2}},
+    "compared, by tags": {
+        "judge": {"mode": "comparative"},
+        "shortlist": {"factor": 4},
+        "select": {"tag_price": 4.0, "limit": 1.0},
+    },
     "listed": {"select": {"keep": ["data:3"], "exclude": ["data:4", "data:5"]}},
     "exact tag": {"select": {"per_tag": {"poem": "5", "bread": "<=3"}}},
     "few tags": {"select": {"per_tag": {"sum": "<=1", "music": "<=1"}}},
@@ -49,6 +54,8 @@ def assert_same(done: tacos.Selection) -> RowReasons:
         if told.startswith(start):
             told = told[: len(verdict)]
         assert told == verdict
+        # A row that adds more than the last row taken is dropped for a limit, and that is said.
+        assert not re.match(r"dropped: (score|\d+ new tag).*, against ", told)
     assert len(reasons.rows) == len(ROWS)
     return reasons
 

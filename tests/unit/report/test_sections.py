@@ -309,6 +309,40 @@ def test_what_to_do_next_rests_on_figures(source: ReportInput) -> None:
             assert code == 0 or any(words in printed for words in says_so)
 
 
+def test_a_topic_that_the_judge_is_against_and_that_is_hardly_selected_is_worth_a_step(
+    done: tacos.Selection,
+) -> None:
+    made = gather(done.reselect(5, "singleton"))
+    tags = made.artifacts["canonical_tags"].scan().select("id", "tags").collect()
+    of_tag = {
+        tag: ids["id"].to_list()
+        for (tag,), ids in tags.explode("tags").group_by("tags")
+    }
+    less = {"points": -30.0, "low": -35.0, "high": -25.0, "n": 4}
+    n_named = 0
+    for tag, ids in of_tag.items():
+        tastes = {"topics": {tag: less}}
+        known = replace(made, summary=replace(made.summary, tastes=tastes))
+        steps = [step for step in suggest_steps(known) if "--quota-tag" in step.command]
+        n_taken = len(set(ids) & set(made.rows["id"]))
+        by_chance = 5 * len(ids) / made.samples.height
+        assert len(steps) == (n_taken <= by_chance / 2)
+        if steps:
+            n_named += 1
+            assert (
+                f"{tag} (30.0 points less; {n_taken} of its {len(ids)} rows"
+                in steps[0].why
+            )
+            assert f"{tag}={max(1, min(4, round(by_chance)))}" in steps[0].command
+    assert n_named
+    # Points that may be chance, few points, and points more are no reason.
+    for points, low, high in ((-30, -61, 1), (-3, -4, -2), (30, 25, 35)):
+        taste = {"points": points, "low": low, "high": high, "n": 4}
+        tastes = {"topics": dict.fromkeys(of_tag, taste)}
+        known = replace(made, summary=replace(made.summary, tastes=tastes))
+        assert all("--quota-tag" not in step.command for step in suggest_steps(known))
+
+
 def test_place_and_length_are_told_once(source: ReportInput) -> None:
     taste = {"points": 2.0, "low": 1.0, "high": 3.0, "n": 40}
     tastes = {"place": {"": taste}, "length": taste, "second_judge": "another"}
@@ -355,7 +389,7 @@ def test_cautions_rest_on_what_the_run_did(source: ReportInput, tmp_path: Path) 
     claims = {it.claim for it in build_not_to_believe(source).values["cautions"]}
     assert "That dropped rows are bad." in claims, "80 rows have no score"
     assert (
-        "That the selected rows are better for any other reason than their length."
+        "That all of what the selected rows have in score is quality, and not length."
         in claims
     )
     graded = tacos.select(

@@ -9,6 +9,7 @@ import polars as pl
 
 from tacos.pipeline.steps.pool import find_newest_scores
 from tacos.report.facts import LEFT_OUT
+from tacos.report.judge_words import name_judge
 from tacos.report.page_parts import DataTable, Section
 from tacos.report.report_input import ReportInput
 from tacos.store.exact_duplicates import DUPLICATE
@@ -84,7 +85,7 @@ def _list_steps(source: ReportInput) -> Iterator[FunnelStep]:
     if graded is not None:
         n_graded = int(graded.scan().select(pl.col("id").n_unique()).collect().item())
         yield build_step(
-            "graded one by one", n_graded, [], "by the judge or a cheap one"
+            "graded one by one", n_graded, [], f"by {name_judge(graded.model)}"
         )
     yield from (
         build_step(name, n, losses, note)

@@ -47,9 +47,9 @@ def _doubt_selection(source: ReportInput) -> Iterator[Caution]:
     if score is not None and pool is not None:
         yield Caution(
             "That a higher mean score shows a good selection.",
-            f"The selection's mean score is {score:.1f} against {pool:.1f} in the pool because "
-            "rows were taken by this score: it would be higher even if the scores were noise. "
-            + (summary.verdict.get("sentence") or ""),
+            f"The selection's mean score is {score:.1f} against {pool:.1f} of all rows that have "
+            "one because rows were taken by this score: it would be higher even if the scores were "
+            "noise. " + (summary.verdict.get("sentence") or ""),
         )
     own = _read(figures, "selection", "coverage")
     chance = _read(figures, "random", "coverage")
@@ -57,7 +57,7 @@ def _doubt_selection(source: ReportInput) -> Iterator[Caution]:
         yield Caution(
             "That the selection is more diverse than chance.",
             f"It covers {format_share(own)} of the tags; as many random rows cover "
-            f"{format_share(chance)}. It gave diversity away for scores.",
+            f"{format_share(chance)}. Of the best rows by score, many are alike.",
         )
 
 
@@ -81,7 +81,7 @@ def _doubt_judge(source: ReportInput) -> Iterator[Caution]:
     usual = _read(summary.selection, "pool", "median_length")
     if longest is not None and usual and longest > 1.25 * usual:
         yield Caution(
-            "That the selected rows are better for any other reason than their length.",
+            "That all of what the selected rows have in score is quality, and not length.",
             f"Their answers have {longest:,.0f} characters in the median, those of the pool "
             f"{usual:,.0f}. Judges like long answers, so compare with the longest rows in the "
             "table above, or match lengths (--match-length).",
