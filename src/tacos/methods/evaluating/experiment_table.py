@@ -37,10 +37,10 @@ Compare = Callable[[Pair], ArmDifference | None]
 POINTS = 100
 """Shares are compared as points of a hundred, in words."""
 MEASURES: dict[InstrumentName, Measure] = {
-    "answer-loss": Measure("nats per token", lower_is_better=True, decimals=4),
-    "preference": Measure("points", lower_is_better=False, decimals=1),
-    "preference-matched": Measure("points", lower_is_better=False, decimals=1),
-    "duels": Measure("points", lower_is_better=False, decimals=1),
+    "answer-loss": Measure("nats per token", decimals=4),
+    "preference": Measure("points", decimals=1),
+    "preference-matched": Measure("points", decimals=1),
+    "duels": Measure("points", decimals=1),
 }
 
 
@@ -245,20 +245,18 @@ def _build_comparison(
     is_primary: bool = False,
 ) -> ArmComparison:
     """A comparison with its verdict, the sign turned so that above 0 is better."""
-    in_words = difference
+    gain = _scale_difference(difference, -1 if name in LOWER_IS_BETTER else 1)
+    in_words = gain
     if name != "answer-loss":
-        in_words = _scale_difference(difference, POINTS)
+        in_words = _scale_difference(gain, POINTS)
     verdict = decide_verdict(in_words, p_value, n_tests, MEASURES[name], pair)
-    turned = difference
-    if name in LOWER_IS_BETTER:
-        turned = _scale_difference(difference, -1)
     return ArmComparison(
         instrument=name,
         arm=pair[0],
         other=pair[1],
-        gain=turned.difference,
-        low=turned.low,
-        high=turned.high,
+        gain=gain.difference,
+        low=gain.low,
+        high=gain.high,
         p=p_value,
         smallest=difference.smallest_detectable(n_tests),
         n_seeds=difference.n_seeds,

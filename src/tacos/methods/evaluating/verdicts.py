@@ -13,10 +13,9 @@ Word = Literal["better", "worse", "no difference seen", "no verdict"]
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What is compared: its `unit` in words, which way is better, and decimals to print."""
+    """What is compared: its `unit` in words, and decimals to print."""
 
     unit: str
-    lower_is_better: bool
     decimals: int
 
 
@@ -33,7 +32,7 @@ class Verdict:
 
 
 def decide_verdict(
-    difference: ArmDifference,
+    gain: ArmDifference,
     adjusted_p: float | None,
     n_tests: int,
     measure: Measure,
@@ -41,66 +40,59 @@ def decide_verdict(
 ) -> Verdict:
     """The verdict on the first of two arms, `names`, by the p-value adjusted for `n_tests` tests.
 
-    >>> seen = ArmDifference(-0.5, 0.1, 8.0, -0.7, -0.3, 0.001, 5, 5, 900)
-    >>> loss = Measure("nats per token", lower_is_better=True, decimals=2)
+    `gain` is their difference with its sign turned so that above 0 the first one is better; all
+    figures of the sentence have that sign.
+
+    >>> seen = ArmDifference(0.5, 0.1, 8.0, 0.3, 0.7, 0.001, 5, 5, 900)
+    >>> loss = Measure("nats per token", decimals=2)
     >>> decide_verdict(seen, 0.002, 2, loss, ("selection", "random")).sentence
-    'selection is better than random by 0.50 nats per token (95% interval 0.30 to 0.70; 5 seeds \
-against 5, 900 items; p = 0.002 after Holm over 2 tests).'
+    'selection is better than random by 0.50 nats per token (95% interval of the gain +0.30 to \
++0.70; 5 seeds against 5, 900 items; p = 0.002 after Holm over 2 tests).'
     """
     name, other = names
-    smallest = difference.smallest_detectable(n_tests)
+    smallest = gain.smallest_detectable(n_tests)
     if smallest is None or adjusted_p is None:
-        reason = _say_what_is_unknown(difference)
+        reason = _say_what_is_unknown(gain)
         return Verdict(
             "no verdict", f"No verdict on {name} and {other}: {reason}.", None
         )
-    basis = _describe_basis(difference, adjusted_p, n_tests, measure)
+    basis = _describe_basis(gain, adjusted_p, n_tests, measure)
     if adjusted_p >= LEVEL:
         amount = _print_amount(smallest, measure)
         sentence = (
             f"No difference larger than {amount} could be seen between {name} and {other} "
-            f"({basis})."
+            f"(gain {gain.difference:+.{measure.decimals}f}, {basis})."
         )
         return Verdict("no difference seen", sentence, smallest)
-    is_better = (difference.difference < 0) == measure.lower_is_better
-    word: Word = "better" if is_better else "worse"
-    amount = _print_amount(abs(difference.difference), measure)
+    word: Word = "better" if gain.difference > 0 else "worse"
+    amount = _print_amount(abs(gain.difference), measure)
     sentence = f"{name} is {word} than {other} by {amount} ({basis})."
     return Verdict(word, sentence, smallest)
 
 
-def _say_what_is_unknown(difference: ArmDifference) -> str:
+def _say_what_is_unknown(gain: ArmDifference) -> str:
     """Why a difference has no interval."""
-    if min(difference.n_seeds, difference.n_other_seeds) < 2:
+    if min(gain.n_seeds, gain.n_other_seeds) < 2:
         return "an arm was trained with one seed, so how far another would stray is unknown"
     return "all items are of one cluster, so how far others would stray is unknown"
 
 
 def _describe_basis(
-    difference: ArmDifference,
+    gain: ArmDifference,
     adjusted_p: float,
     n_tests: int,
     measure: Measure,
 ) -> str:
-    """The interval, and how many seeds, items and tests it rests on.
-
-    Where there is a difference, it is printed as an amount: its sign is in the word.
-    """
-    ends = [end for end in (difference.low, difference.high) if end is not None]
-    if adjusted_p < LEVEL and difference.difference < 0:
-        ends = [-end for end in reversed(ends)]
-    low, high = (f"{end:.{measure.decimals}f}" for end in ends)
-    seeds = count_words(difference.n_seeds, "seed")
-    items = count_words(difference.n_items, "item")
+    """The interval, and how many seeds, items and tests it rests on."""
+    ends = [end for end in (gain.low, gain.high) if end is not None]
+    low, high = (f"{end:+.{measure.decimals}f}" for end in ends)
+    seeds = count_words(gain.n_seeds, "seed")
+    items = count_words(gain.n_items, "item")
     tests = "" if n_tests == 1 else f" after Holm over {n_tests} tests"
     shown_p = "p < 0.001" if adjusted_p < 0.001 else f"p = {adjusted_p:.3f}"
-    measured = ""
-    if adjusted_p >= LEVEL:
-        value = f"{difference.difference:+.{measure.decimals}f}"
-        measured = f"measured {value}, "
     return (
-        f"{measured}95% interval {low} to {high}; {seeds} against "
-        f"{difference.n_other_seeds}, {items}; {shown_p}{tests}"
+        f"95% interval of the gain {low} to {high}; {seeds} against "
+        f"{gain.n_other_seeds}, {items}; {shown_p}{tests}"
     )
 
 

@@ -125,7 +125,8 @@ def draw_trainings(results: ExperimentResults) -> Figure:
         DataTable(("arm", "seed", primary), rows, frozenset({1, 2}), "Every training"),
         caption=(
             "One dot is one trained model. How far the dots of an arm lie apart is what chance "
-            "does; a difference between arms that is smaller than that is none."
+            "does; whether arms differ by more is what the intervals of the verdict say, over all "
+            "seeds and items."
         ),
         basis=(
             f"{count_words(len(values), 'model')}, {count_words(n_items, 'item')} each"

@@ -1,6 +1,7 @@
 """From scores to verdicts: signs, missing trainings, and what a bias for length does."""
 
 import re
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -68,8 +69,40 @@ def test_a_higher_preference_is_a_gain_in_points() -> None:
     values = make_values(plan, {"selection": 0.6, "random": 0.5}, "preference")
     random = compare_experiment(plan, [values])[0]
     assert random.gain == pytest.approx(0.1, abs=0.01)
-    assert " points (95% interval" in random.verdict
+    assert " points (95% interval of the gain +" in random.verdict
     assert re.search(r"better than random by (9|10)\.\d points", random.verdict)
+
+
+@pytest.mark.parametrize("mean", [-0.3, -0.01, 0, 0.01, 0.3])
+@pytest.mark.parametrize("name", get_args(InstrumentName))
+def test_a_sentence_has_the_sign_and_the_figures_of_its_comparison(
+    name: InstrumentName, mean: float
+) -> None:
+    plan = make_plan(instruments=(make_instrument(name, {"short": 9}),), primary=name)
+    if name == "duels":
+        near_half = make_values(plan, {"selection": 0.5 + mean}, name).values
+        scores = np.stack([near_half["selection", seed] for seed in (0, 1)])
+        compared = {arm.name: scores for arm in plan.arms}
+        duels = DuelValues(compared, np.arange(N_ITEMS))
+        comparisons = compare_experiment(plan, [], duels)
+    else:
+        values = make_values(plan, {"selection": 2.5 + mean}, name)
+        comparisons = compare_experiment(plan, [values])
+    scale, digits = (1, 4) if name == "answer-loss" else (100, 1)
+    for part in comparisons:
+        if part.low is None or part.high is None or part.p is None:
+            continue
+        low, high = (f"{scale * end:+.{digits}f}" for end in (part.low, part.high))
+        assert f"95% interval of the gain {low} to {high};" in part.verdict
+        assert part.low < part.gain < part.high
+        amount = f"{scale * abs(part.gain):.{digits}f}"
+        if part.p >= 0.05:
+            gain = f"{scale * part.gain:+.{digits}f}"
+            assert f"selection and {part.other} (gain {gain}, " in part.verdict
+        elif part.gain > 0:
+            assert f"selection is better than {part.other} by {amount} " in part.verdict
+        else:
+            assert f"selection is worse than {part.other} by {amount} " in part.verdict
 
 
 def test_equal_arms_give_no_difference_larger_than_could_be_seen() -> None:

@@ -7,10 +7,10 @@ import pytest
 from tacos.methods.evaluating.arm_differences import ArmDifference
 from tacos.methods.evaluating.verdicts import Measure, Verdict, decide_verdict
 
-LOSS = Measure("nats per token", lower_is_better=True, decimals=3)
-SHARE = Measure("points", lower_is_better=False, decimals=1)
+LOSS = Measure("nats per token", decimals=3)
+SHARE = Measure("points", decimals=1)
 NAMES = ("selection", "random")
-SEEN = ArmDifference(-0.5, 0.1, 8.0, -0.73, -0.27, 0.001, 5, 5, 4277)
+SEEN = ArmDifference(0.5, 0.1, 8.0, 0.27, 0.73, 0.001, 5, 5, 4277)
 
 
 def decide(
@@ -19,12 +19,12 @@ def decide(
     return decide_verdict(seen, adjusted_p, 2, measure, NAMES)
 
 
-def test_lower_is_better_where_the_measure_says_so() -> None:
-    assert decide(LOSS, 0.002).word == "better"
-    assert decide(SHARE, 0.002).word == "worse"
-    assert decide(SHARE, 0.002).sentence == (
-        "selection is worse than random by 0.5 points (95% interval 0.3 to 0.7; 5 seeds "
-        "against 5, 4,277 items; p = 0.002 after Holm over 2 tests)."
+def test_above_zero_is_better_and_every_figure_has_the_sign_of_the_gain() -> None:
+    assert decide(SHARE, 0.002).word == "better"
+    turned = dataclasses.replace(SEEN, difference=-0.5, low=-0.73, high=-0.27)
+    assert decide(SHARE, 0.002, turned).sentence == (
+        "selection is worse than random by 0.5 points (95% interval of the gain -0.7 to -0.3; 5 "
+        "seeds against 5, 4,277 items; p = 0.002 after Holm over 2 tests)."
     )
 
 
@@ -36,8 +36,8 @@ def test_what_cannot_be_told_apart_is_said_with_what_could_have_been() -> None:
     assert verdict.smallest == pytest.approx(0.1 * (2.752 + 0.889), abs=0.001)
     assert verdict.sentence == (
         "No difference larger than 0.364 nats per token could be seen between selection and "
-        "random (measured -0.050, 95% interval -0.280 to 0.180; 5 seeds against 5, 4,277 "
-        "items; p = 0.600 after Holm over 2 tests)."
+        "random (gain -0.050, 95% interval of the gain -0.280 to +0.180; 5 seeds against 5, "
+        "4,277 items; p = 0.600 after Holm over 2 tests)."
     )
 
 
@@ -47,7 +47,7 @@ def test_exactly_five_percent_is_no_difference() -> None:
 
 
 def test_one_seed_gives_no_verdict() -> None:
-    alone = ArmDifference(-0.5, None, None, None, None, None, 1, 5, 100)
+    alone = ArmDifference(0.5, None, None, None, None, None, 1, 5, 100)
     verdict = decide(LOSS, None, alone)
     assert verdict == Verdict(
         "no verdict",
