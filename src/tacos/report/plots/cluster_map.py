@@ -125,18 +125,19 @@ def _describe_drawn(drawn: pl.DataFrame, n_pool: int, n_selected: int) -> str:
 
 def _count_drawn(drawn: pl.DataFrame) -> DataTable:
     """Dots per cluster."""
-    counts = drawn.group_by("cluster_name").agg(
+    counts = drawn.group_by("cluster", "cluster_name").agg(
         n=pl.len(),
         n_selected=pl.col("is_selected").sum(),
     )
-    ordered = counts.sort("n", "cluster_name", descending=[True, False])
+    ordered = counts.sort("n", "cluster", descending=[True, False])
     rows = [
-        (name, f"{n:,}", f"{n_selected:,}") for name, n, n_selected in ordered.rows()
+        ("" if number is None else number, name, f"{n:,}", f"{n_selected:,}")
+        for number, name, n, n_selected in ordered.rows()
     ]
     return DataTable(
-        ("cluster", "dots", "of selected rows"),
+        ("no.", "cluster", "dots", "of selected rows"),
         rows,
-        frozenset({1, 2}),
+        frozenset({0, 2, 3}),
         "Rows drawn of each cluster; its whole size is in the table of clusters",
     )
 
