@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV := .uv/bin/uv
 BIN := .venv/bin
 
-.PHONY: help setup browser demo test test-close test-slow test-browser fuzz test-llm-server check docs format bench wheel clean test-trainers setup-train small-models
+.PHONY: help bench-peers setup browser demo test test-close test-slow test-browser fuzz test-llm-server check docs format bench wheel clean test-trainers setup-train small-models
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -119,6 +119,14 @@ format: setup  ## format the code
 
 bench: setup  ## run every benchmark; each prints a line of JSON
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+# Beside .venv, because nothing of ours needs it.
+build/peers/ready: .venv/ready
+	$(UV) pip install --quiet --python $(BIN)/python --target build/peers 'datatrove[io,processing]==0.10.1' spacy
+	@touch $@
+
+bench-peers: setup build/peers/ready  ## clean 50,000 rows beside datatrove (650 MB to install)
+	$(BIN)/python benchmarks/bench_peers.py
 
 bench-%: setup  ## run one benchmark: bench-models, bench-cascade, bench-ranking, ...
 	$(BIN)/python benchmarks/bench_$*.py

@@ -1,7 +1,7 @@
 """Whole selections from generated rows of growing number: time of each stage, peak memory, and what
 lies on disk.
 
-    # or: python benchmarks/bench_scale.py --rows 100000 1000000 --place build/scale
+    # or: python benchmarks/bench_scale.py --rows 100000 1000000 --place build/scale [--ray]
     make bench-scale
 
 `tacos select -n 10000` with the settings as they are, over rows of `benchmarks.row_generator`, one
@@ -11,11 +11,16 @@ killed goes on: rows, runs and figures stay in `--place`.
 Seconds are the run's own, by stage; memory is that of all processes together (proportional set
 size, sampled every 0.2 s), by the artifact that was being made. Prints tables, and a line of JSON at
 the end.
+
+With `--ray` each number of rows is selected from once more by `--engine ray` with Ray's processes on
+this machine: whether all its files are equal, and how many times as long it takes, start of Ray
+included.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -62,14 +67,15 @@ def find_stage(run: Path) -> str:
 def measure_selection(
     source: Path,
     n: int,
-    figures_file: Path,
+    name: str,
     options: Sequence[str],
 ) -> dict[str, Any]:
-    """Run `tacos select`: seconds, and megabytes at most by artifact, those of earlier tries
-    included.
+    """Run `tacos select` to `name.run` beside the source: seconds, and megabytes at most by
+    artifact, those of earlier tries included.
     """
-    run = source.with_suffix("").with_suffix(".run")
-    output = source.with_suffix("").with_suffix(".chosen.jsonl")
+    run = source.with_name(f"{name}.run")
+    output = source.with_name(f"{name}.chosen.jsonl")
+    figures_file = source.with_name(f"{name}.figures.json")
     figures: dict[str, Any] = {"wall_s": 0.0, "n_starts": 0, "peak_mb": {}}
     if figures_file.exists():
         figures = json.loads(figures_file.read_text())
@@ -93,6 +99,7 @@ def measure_selection(
     if process.returncode:
         raise SystemExit(process.returncode)
     figures |= describe_run(run)
+    figures["sha256"] = hash_files(run, output)
     figures["is_complete"] = True
     figures_file.write_text(json.dumps(figures))
     return figures
@@ -111,6 +118,29 @@ def describe_run(run: Path) -> dict[str, Any]:
         bytes_of[stage] = sum(file.stat().st_size for file in files)
         n_files += len(files)
     return {"seconds": seconds, "bytes": bytes_of, "n_files": n_files}
+
+
+def hash_files(run: Path, output: Path) -> str:
+    """One hash of the rows selected and of all tables of the run, by name and content."""
+    digest = hashlib.sha256()
+    tables = sorted(run.rglob("*.parquet"))
+    for path in [output, *tables]:
+        name = "" if path == output else str(path.relative_to(run))
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{name} {content}\n".encode())
+    return digest.hexdigest()
+
+
+def compare_engines(local: dict[str, Any], ray: dict[str, Any]) -> dict[str, Any]:
+    """Whether Ray made the same files, and how many times as much it took."""
+    return {
+        "is_equal": ray["sha256"] == local["sha256"],
+        "time": round(ray["wall_s"] / local["wall_s"], 2),
+        "memory": round(
+            max(ray["peak_mb"].values()) / max(local["peak_mb"].values()), 2
+        ),
+    }
 
 
 def print_table(figures: dict[str, Any], n_rows: int) -> None:
@@ -150,21 +180,34 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=10_000, help="rows to select")
     parser.add_argument("--place", type=Path, default=Path("build/scale"))
     parser.add_argument("--options", default="", help="more options of tacos select")
+    parser.add_argument("--ray", action="store_true", help="once more, on Ray")
     arguments = parser.parse_args()
     arguments.place.mkdir(parents=True, exist_ok=True)
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     found: dict[int, dict[str, Any]] = {}
+    of_ray = {}
+    options = arguments.options.split()
     for n_rows in sorted(arguments.rows):
         source = generate_file(arguments.place, n_rows)
-        figures_file = arguments.place / f"figures-{n_rows}.json"
-        options = arguments.options.split()
-        found[n_rows] = measure_selection(source, arguments.n, figures_file, options)
+        name = f"rows-{n_rows}"
+        found[n_rows] = measure_selection(source, arguments.n, name, options)
         print_table(found[n_rows], n_rows)
+        if arguments.ray:
+            on_ray = (*options, "--engine", "ray")
+            figures = measure_selection(source, arguments.n, f"{name}-ray", on_ray)
+            print_table(figures, n_rows)
+            comparison = compare_engines(found[n_rows], figures)
+            print(
+                f"Ray: {'equal' if comparison['is_equal'] else 'OTHER'} files, "
+                f"{comparison['time']} times the time, "
+                f"{comparison['memory']} times the memory"
+            )
+            of_ray[n_rows] = {**figures, **comparison}
     growth = {}
     sizes = list(found)
     for small, large in pairwise(sizes):
         growth[f"{small} to {large}"] = compare_sizes(found[small], found[large])
-    print(json.dumps({"rows": found, "growth": growth}))
+    print(json.dumps({"rows": found, "ray": of_ray, "growth": growth}))
 
 
 if __name__ == "__main__":
