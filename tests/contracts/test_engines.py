@@ -1,5 +1,6 @@
 """The contract of an engine: the same results in the same order, wherever the work runs."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,9 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import polars as pl
 import pytest
+from tests.small_world import make_rows
 
+import tacos
 from tacos.engines.base import Engine, Where
 from tacos.engines.local import LocalEngine
 from tacos.engines.ray_cluster import RayEngine
@@ -150,6 +154,28 @@ def test_a_program_that_has_joined_a_cluster_does_not_change_it(
     assert list(cluster.map(abs, [-1], "process")) == [1]
     with pytest.raises(ConfigError, match=r"has joined the Ray cluster at .* already"):
         RayEngine("127.0.0.1:1")
+
+
+@pytest.mark.slow
+def test_from_python_too_and_inputs_by_address_are_read_by_this_process(
+    cluster: RayEngine, tmp_path: Path
+) -> None:
+    assert cluster.n_machines == 1
+    rows = make_rows(320)
+    source = "memory://pool/rows.jsonl"
+    with fsspec.open(source, "w") as file:
+        file.writelines(f"{json.dumps(row)}\n" for row in rows)
+    # Files in memory are those of one process: no worker sees them.
+    for engine in ("local", "ray"):
+        tacos.select(source, n=20, output=tmp_path / f"{engine}.jsonl", engine=engine)
+    on_ray, here = (tmp_path / f"{name}.jsonl" for name in ("ray", "local"))
+    assert on_ray.read_bytes() == here.read_bytes()
+    tables = sorted((tmp_path / "ray.jsonl.run").rglob("*.parquet"))
+    assert len(tables) > 5
+    for table in tables:
+        name = table.relative_to(tmp_path / "ray.jsonl.run")
+        other = tmp_path / "local.jsonl.run" / name
+        assert table.read_bytes() == other.read_bytes()
 
 
 @pytest.fixture

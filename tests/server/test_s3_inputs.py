@@ -51,6 +51,20 @@ def test_files_folders_and_patterns(bucket: Any, tmp_path: Path, name: str) -> N
     assert code == 0, output
 
 
+def test_a_selection_on_ray_reads_a_bucket(bucket: Any, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    content = writing.write_rows(make_rows(320), tmp_path / "a.jsonl").read_bytes()
+    bucket.put_object(Key="ray/a.jsonl", Body=content)
+    outputs = []
+    for engine in ("local", "ray"):
+        output = tmp_path / f"{engine}.jsonl"
+        options = ("-n", 20, "-o", output, "--engine", engine, "--workers", 2)
+        code, said = run_command("select", "s3://corpora/ray", *options)
+        assert code == 0, said
+        outputs.append(output.read_bytes())
+    assert outputs[0] == outputs[1]
+
+
 def test_what_cannot_be_read_is_one_line(
     bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -258,15 +258,16 @@ def _connect(ray: ModuleType, address: str, n_cores: int) -> None:
         }
     try:
         ray.init(**options)
-    except (ConnectionError, ValueError, OSError, TimeoutError) as error:
-        raise _build_unreachable_error(address or "this machine", error) from None
-    except RuntimeError as error:
-        if "version" in str(error).lower():
+    except (ConnectionError, ValueError, OSError, TimeoutError, RuntimeError) as error:
+        if not address:
+            raise _build_start_error(error) from None
+        is_of_versions = isinstance(error, RuntimeError) and "Version" in str(error)
+        if is_of_versions:
             raise ConfigError(
                 f"the Ray cluster is of another version ({_join_lines(error)}): "
                 "install the same versions of Ray and Python here as there"
             ) from None
-        raise RunError(f"Ray cannot start: {_first_line(error)}") from None
+        raise _build_unreachable_error(address, error) from None
 
 
 def _check_joined(ray: ModuleType, address: str) -> None:
@@ -309,6 +310,13 @@ def _check_greeting(line: socket.socket) -> None:
         raise OSError("what listens there is not Ray")
 
 
+def _build_start_error(error: Exception) -> RunError:
+    return RunError(
+        f"Ray cannot start here ({_first_line(error)}): check this machine's memory and the disk "
+        "of /tmp/ray, or of RAY_TMPDIR"
+    )
+
+
 def _build_unreachable_error(address: str, error: Exception) -> RunError:
     return RunError(
         f"no Ray cluster answers at {address} ({_first_line(error)}): "
@@ -334,7 +342,7 @@ def _explain_failures(ray: ModuleType) -> Iterator[None]:
     except failures.RayError as error:
         raise RunError(
             f"Ray lost a worker {RETRIES + 1} times ({type(error).__name__}: "
-            f"{_first_line(error)}): check that its machines have memory enough and the versions "
+            f"{_first_line(error)}): check that its machines have memory, disk and the versions "
             "of this one, and run the same command again"
         ) from None
 

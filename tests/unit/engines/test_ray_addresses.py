@@ -60,6 +60,12 @@ def test_the_reason_is_told(address: str, reason: str) -> None:
         RayEngine(address)
 
 
+def test_a_disk_that_takes_no_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", "/proc")
+    with pytest.raises(RunError, match=r"^Ray cannot start here \(.* disk of /tmp/ray"):
+        RayEngine(workers=1)
+
+
 def test_the_address_may_come_from_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
