@@ -20,7 +20,13 @@ An argument of a wrong type is a `TypeError`, as everywhere in Python.
 """
 
 import difflib
-from collections.abc import Iterable
+import errno
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+"""Numbers of system errors that say that no space is left."""
 
 
 class TacosError(Exception):
@@ -90,3 +96,17 @@ def hint_at_nearest(name: object, names: Iterable[str]) -> str:
     if not nearest:
         return ""
     return f"; did you mean {known[nearest[0]]!r}?"
+
+
+@contextmanager
+def explain_temporary_files() -> Iterator[None]:
+    """Turn the failure of a full disk into an `OutputError` about temporary files."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL_DISK:
+            raise
+        raise OutputError(
+            f"temporary files cannot be written to {tempfile.gettempdir()}: {error.strerror}; free "
+            "some space there, or name another folder for them (TMPDIR=FOLDER)"
+        ) from None

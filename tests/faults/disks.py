@@ -18,11 +18,11 @@ def fill_disk(file: Path) -> None:
 
 
 @contextmanager
-def small_disk() -> Iterator[Path]:
-    """A folder in memory that holds 200 MB."""
-    folder = Path(tempfile.mkdtemp(prefix="tacos-disk-"))
+def small_disk(size: str = "200m") -> Iterator[Path]:
+    """A folder in memory that holds 200 MB, or less."""
+    folder = Path(tempfile.mkdtemp(prefix="small-disk-"))
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", str(folder)],
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)],
         capture_output=True,
     )
     try:

@@ -1,13 +1,17 @@
 """A disk that is full while replies come: one line, and no reply is lost that was paid for."""
 
+import random
+import re
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from tests.experiment_world import write_lines
 from tests.faults.disks import fill_disk, small_disk
 from tests.faults.test_shared_ledger import select
 from tests.server.fault_server import Behaviour, FaultServer
+from tests.small_world import run_command
 
 from tacos.errors import OutputError, TacosError
 from tacos.llm.ledger.ledger import open_ledger
@@ -71,6 +75,48 @@ def test_replies_that_a_full_disk_refuses_are_kept_until_the_ledger_is_opened_ag
             known = book.get([reply.key for reply in replies])
             assert list(known.values()) == replies
         assert not list(kept.rglob("*.jsonl"))
+
+
+OF_OUTPUT = (
+    r"{disk}/out\S* cannot be written: No space left on device; free some space, or write to "
+    "another disk"
+)
+OF_TEMPORARY = (
+    "temporary files cannot be written to {disk}: No space left on device; free some space there, "
+    r"or name another folder for them \(TMPDIR=FOLDER\)"
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("clean pool.jsonl -o {disk}/out.jsonl", OF_OUTPUT),
+        ("clean pool.jsonl -o {disk}/out.parquet", OF_OUTPUT),
+        ("export pool.jsonl --for trl -o {disk}/out", OF_OUTPUT),
+        ("export pool.jsonl --for datasets -o {disk}/out", OF_OUTPUT),
+        ("select pool.jsonl --until ingest -o {disk}/out.jsonl", OF_OUTPUT),
+        ("clean pool.jsonl -o out.jsonl", OF_TEMPORARY),
+        ("export pool.jsonl --for datasets -o out", OF_TEMPORARY),
+        ("analyse pool.jsonl", OF_TEMPORARY),
+    ],
+)
+def test_a_full_disk_is_named_with_what_to_do(
+    command: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = random.Random(0)
+    rows = [
+        {"instruction": f"What is {number}?", "output": noise.randbytes(200).hex()}
+        for number in range(2_000)
+    ]
+    monkeypatch.chdir(tmp_path)
+    write_lines(Path("pool.jsonl"), rows)
+    with small_disk("256k") as disk:
+        if says == OF_TEMPORARY:
+            monkeypatch.setenv("TMPDIR", str(disk))
+        monkeypatch.setattr("tempfile.tempdir", None)
+        code, said = run_command(*command.format(disk=disk).split())
+    assert code == 2
+    assert re.fullmatch(says.format(disk=disk), said), said
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from typing import Any
 
 import polars as pl
 
+from tacos.errors import explain_temporary_files
 from tacos.methods.chats.trainer_rows import TrainerRow
 
 DATA = "data-00000-of-00001.arrow"
@@ -73,7 +74,10 @@ def encode_saved_dataset(
         # pyarrow takes long to import.
         import pyarrow
 
-        with tempfile.TemporaryFile(prefix="tacos-") as file:
+        with (
+            explain_temporary_files(),
+            tempfile.TemporaryFile(prefix="tacos-") as file,
+        ):
             writer = None
             for table in _build_tables(read_rows, columns):
                 schema.update(table.schema)

@@ -12,18 +12,27 @@ import gzip
 import hashlib
 import lzma
 import os
+import re
+import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import zstandard
 
 from tacos.addresses import find_address_in_path
-from tacos.errors import OutputError, RunError
+from tacos.errors import (
+    FULL_DISK,
+    OutputError,
+    RunError,
+    explain_temporary_files,
+)
 
 READ_SIZE = 1 << 20
 """Bytes that are hashed at a time."""
+TEMPORARY = "tacos-"
+"""Begins the names of temporary files and folders."""
 
 
 def check_writable(path: str | Path) -> None:
@@ -178,11 +187,26 @@ def replace_file(target: Path) -> Iterator[BinaryIO]:
 def explain_os_errors(target: Path) -> Iterator[None]:
     """Turn failures of the file system into `OutputError`s of one line."""
     try:
-        yield
+        with explain_temporary_files() if _is_temporary(target) else nullcontext():
+            yield
     except OSError as error:
+        remedy = "; free some space, or write to another disk"
         raise OutputError(
-            f"{target} cannot be written: {error.strerror or error}"
+            f"{_name_final(target)} cannot be written: {error.strerror or error}"
+            f"{remedy if error.errno in FULL_DISK else ''}"
         ) from None
+
+
+@contextmanager
+def make_temporary_folder() -> Iterator[Path]:
+    """A folder for temporary files, which goes with the context. Raises `OutputError`, which says
+    what to do, where a disk is full and nothing else explains it.
+    """
+    with (
+        explain_temporary_files(),
+        tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder,
+    ):
+        yield Path(folder)
 
 
 def digest_files(paths: Sequence[Path]) -> str:
@@ -208,6 +232,23 @@ def is_remnant(name: str, target: str) -> bool:
 def _is_special_file(target: Path) -> bool:
     """Whether the target is a pipe or a device, which cannot be replaced."""
     return target.exists() and not target.is_file() and not target.is_dir()
+
+
+def _is_temporary(target: Path) -> bool:
+    """Whether a file lies in one of tacos' folders of temporary files."""
+    folder = Path(tempfile.gettempdir())
+    if not target.is_relative_to(folder):
+        return False
+    return str(target.relative_to(folder)).startswith(TEMPORARY)
+
+
+def _name_final(target: Path) -> Path:
+    """Where a file will lie whose folder is still being written (`tacos.store.folders`).
+
+    >>> str(_name_final(Path("a/.b.new-4711/c.jsonl")))
+    'a/b/c.jsonl'
+    """
+    return Path(re.sub(r"(^|/)\.([^/]+)\.new-\d+(?=/|$)", r"\1\2", str(target)))
 
 
 def _temporary_path(target: Path) -> Path:

@@ -10,6 +10,8 @@ import weakref
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
+from tacos.errors import explain_temporary_files
+
 Value = TypeVar("Value")
 
 BATCH = 1_000
@@ -40,12 +42,13 @@ class SpilledValues(Generic[Value]):
         yield from self._last
 
     def append(self, value: Value) -> None:
-        """Add a value at the end."""
+        """Add a value at the end. Raises `OutputError` where the disk is full."""
         self._last.append(value)
         if len(self._last) < BATCH:
             return
-        # At the end, wherever a reader stands.
-        offset = self._file.seek(0, 2)
-        pickle.dump(self._last, self._file, pickle.HIGHEST_PROTOCOL)
+        with explain_temporary_files():
+            # At the end, wherever a reader stands.
+            offset = self._file.seek(0, 2)
+            pickle.dump(self._last, self._file, pickle.HIGHEST_PROTOCOL)
         self._offsets.append(offset)
         self._last = []

@@ -8,12 +8,12 @@ this module.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
-from tacos.errors import OutputError
 from tacos.store.files import explain_os_errors
 
 
@@ -42,8 +42,8 @@ def write_table(
     as well.
     """
     temporary = path.with_suffix(".tmp")
-    try:
-        with explain_os_errors(path):
+    with explain_os_errors(path):
+        try:
             table.write_parquet(
                 spell_literally(temporary),
                 compression="zstd",
@@ -51,11 +51,21 @@ def write_table(
                 statistics=False,
                 metadata=metadata,
             )
-            os.replace(temporary, path)
-    except pl.exceptions.ComputeError as error:
-        # What the disk says reaches Python in the words of polars.
-        reason = str(error).rpartition("error: ")[2]
-        raise OutputError(f"{path} cannot be written: {reason}") from None
+        except pl.exceptions.ComputeError as error:
+            raise _find_system_error(error) from None
+        os.replace(temporary, path)
+
+
+def _find_system_error(error: pl.exceptions.ComputeError) -> OSError:
+    """What the disk said, which reaches Python in the words of polars.
+
+    >>> _find_system_error(pl.exceptions.ComputeError("io error: no (os error 28)"))
+    OSError(28, 'No space left on device')
+    """
+    number = re.search(r"\(os error (\d+)\)", str(error))
+    if number is None:
+        return OSError(str(error).rpartition("error: ")[2])
+    return OSError(int(number[1]), os.strerror(int(number[1])))
 
 
 def spell_literally(path: str | Path) -> str:

@@ -7,7 +7,6 @@ the last checkpoint of a folder with that key, and refuses a folder with another
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -82,8 +81,8 @@ def plan_training(
 ) -> TrainingPlan:
     """What a training would take; nothing is kept. Raises as `train_model` does."""
     rows = training_rows.build_training_rows(chats, left_out, job.recipe, job.seed)
-    with tempfile.TemporaryDirectory(prefix="tacos-") as name:
-        return _prepare(rows, job, Path(name))
+    with files.make_temporary_folder() as place:
+        return _prepare(rows, job, place)
 
 
 def count_trained_tokens(chats: Iterable[Chat], job: TrainingJob) -> dict[str, int]:
@@ -94,8 +93,7 @@ def count_trained_tokens(chats: Iterable[Chat], job: TrainingJob) -> dict[str, i
     # Every row of a pool is counted, whatever a training would hold out.
     recipe = job.recipe.model_copy(update={"held_out": 0, "max_rows": 0})
     rows = training_rows.build_training_rows(chats, [], recipe, job.seed)
-    with tempfile.TemporaryDirectory(prefix="tacos-") as name:
-        place = Path(name)
+    with files.make_temporary_folder() as place:
         candidates = training_rows.write_candidates(rows, place)
         check = _check_candidates(rows, candidates, job, place)
     numbers = zip(rows.folder.ids, check.rows, strict=True)

@@ -6,13 +6,13 @@ See `tacos.trainers.training_check`, which does it there.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from tacos.errors import ConfigError, FailureRateError
+from tacos.store import files
 from tacos.trainers import environment
 
 SCRIPT = Path(__file__).with_name("training_check.py")
@@ -120,9 +120,9 @@ def read_row_check(result: dict[str, Any]) -> RowCheck:
 
 def _run_script(python: Path, request: dict[str, Any], model: str) -> dict[str, Any]:
     """The result of the script in the training environment."""
-    with tempfile.TemporaryDirectory(prefix="tacos-") as name:
-        request_file = Path(name, "request.json")
-        result_file = Path(name, "result.json")
+    with files.make_temporary_folder() as folder:
+        request_file = folder / "request.json"
+        result_file = folder / "result.json"
         request_file.write_text(json.dumps(request), "utf-8")
         process = environment.start_process(
             python,

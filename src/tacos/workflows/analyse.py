@@ -10,7 +10,6 @@ several data sets have counts once for the joint vocabulary: see
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -34,6 +33,7 @@ from tacos.methods.tags import association_rules, normalisation
 from tacos.pipeline.model_factory import UserFunctions, open_models
 from tacos.pipeline.run_loop import Progress, StageModels, run_plan
 from tacos.pipeline.steps import tags as tag_steps
+from tacos.store import files
 from tacos.store.artifacts import Store
 from tacos.workflows import arguments, data_set_tags
 from tacos.workflows.data_set_tags import TaggedRows
@@ -135,7 +135,7 @@ def analyse(
     chosen = resolve_settings(settings, preset, seed=load_settings(seed=seed).seed)
     location = arguments.to_ledger_location(ledger)
     with (
-        tempfile.TemporaryDirectory(prefix="tacos-") as folder,
+        files.make_temporary_folder() as folder,
         closing(LocalEngine(workers)) as engine,
         open_models(chosen, UserFunctions(), location) as models,
     ):

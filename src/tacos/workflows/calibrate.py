@@ -6,7 +6,6 @@ calibrating on the same pairs again costs nothing.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -23,6 +22,7 @@ from tacos.pipeline.model_factory import open_judges
 from tacos.pipeline.plan import plan_steps
 from tacos.pipeline.run_loop import Progress, run_steps
 from tacos.pipeline.stages import CALIBRATION
+from tacos.store import files
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import arguments
 from tacos.workflows.given_settings import GivenSettings, resolve_settings
@@ -61,8 +61,8 @@ def calibrate(
             "calibration needs comparisons, which judge.mode=singleton does not make: "
             "leave out judge.mode"
         )
-    with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
-        store = Store(Path(folder))
+    with files.make_temporary_folder() as folder:
+        store = Store(folder)
         artifacts = _run_calibration(
             pairs,
             chosen,

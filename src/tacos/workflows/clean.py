@@ -7,7 +7,6 @@ own fields and types, in the order of the input.
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -149,9 +148,9 @@ def clean(  # noqa: PLR0913 - the options of the command
     cleaning_rules = CleaningRules(dropping, bounds, prompts, wanted)
     with (
         files.hold_output(target),
-        tempfile.TemporaryDirectory(prefix="tacos-") as folder,
+        files.make_temporary_folder() as folder,
     ):
-        store = Store(Path(folder))
+        store = Store(folder)
         source = sources.open_source(data, store.root)
         samples = read_samples(source, _read_every_row(of_reading), store)
         dropped = find_unfit_rows(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from tacos.pipeline.model_factory import (
 )
 from tacos.pipeline.plan import Step, plan_steps
 from tacos.pipeline.run_loop import find_existing_artifacts
+from tacos.store import files
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows.extension import open_source
 from tacos.workflows.input_samples import count_run_questions, read_samples
@@ -80,8 +80,8 @@ def forecast_run(
     """
     settings = resolve_judging(sources.pin_evaluation_sets(settings))
     seconds: dict[str, float] = {}
-    with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
-        scratch = Store(Path(folder))
+    with files.make_temporary_folder() as folder:
+        scratch = Store(folder)
         store = Store(run) if run else scratch
         # An empty ledger: a forecast asks nothing, and leaves the user's alone.
         no_replies = scratch.root / "ledger.sqlite"

@@ -6,7 +6,6 @@ recipe's template and cut at its longest length; the training environment counts
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import orjson
 
 from tacos.errors import InputError, RunError
 from tacos.records import canonical_hash
+from tacos.store import files
 from tacos.trainers.model_training import (
     TrainingJob,
     count_trained_tokens,
@@ -72,8 +72,8 @@ def _count_rows(pool: ExperimentPool, maker: ModelMaker) -> Ints:
         device=maker.device,
     )
     n_rows = pool.rows.height
-    with tempfile.TemporaryDirectory(prefix="tacos-") as name:
-        file = Path(name, "pool.jsonl")
+    with files.make_temporary_folder() as folder:
+        file = folder / "pool.jsonl"
         write_rows(file, pool.read_rows(np.arange(n_rows)))
         chats = read_chat_pool(file, None).chats
         by_id = count_trained_tokens(chats, job)

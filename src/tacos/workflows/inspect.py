@@ -12,11 +12,9 @@ refused here is counted and refused there.
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -36,6 +34,7 @@ from tacos.methods.measures.input_profile import (
 from tacos.methods.samples.reading_notes import group_notes
 from tacos.pipeline.steps import ingest
 from tacos.records import StageOutput
+from tacos.store import files
 from tacos.store.exact_duplicates import DuplicateFinder
 from tacos.store.seen_hashes import NONE, FirstOccurrences
 from tacos.workflows.given_settings import GivenSettings, resolve_settings
@@ -167,9 +166,9 @@ def inspect(
         InputError: A file cannot be read, or no row of it has usable columns.
     """
     chosen = resolve_settings(settings, preset)
-    with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
+    with files.make_temporary_folder() as folder:
         # Standard input is kept there: it is read twice.
-        source = sources.open_source(data, Path(folder))
+        source = sources.open_source(data, folder)
         return _inspect_source(source, chosen)
 
 

@@ -7,7 +7,6 @@ asked: there `tacos requests` finds it, so that the replies may come by batch or
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from tacos.pipeline.plan import plan_steps
 from tacos.pipeline.run_loop import Progress, run_steps
 from tacos.pipeline.stage_shapes import PromptStage
 from tacos.pipeline.stages import find_stage
+from tacos.store import files
 from tacos.store.artifacts import Store
 from tacos.store.files import name_beside
 from tacos.store.tables import read_table, write_table
@@ -159,13 +159,13 @@ def _ask_judge(
 ) -> Judging:
     """Run the stage in a temporary directory."""
     with (
-        tempfile.TemporaryDirectory(prefix="tacos-") as folder,
+        files.make_temporary_folder() as folder,
         closing(LocalEngine(1)) as engine,
         open_evaluation_judge(
             asked.settings, asked.stage.name, judge, ledger
         ) as models,
     ):
-        store = Store(Path(folder))
+        store = Store(folder)
         with store.lock():
             outcome = run_steps(
                 plan_steps(asked.settings, (asked.stage,)),

@@ -7,7 +7,6 @@ then there is no forecast.
 from __future__ import annotations
 
 import math
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -50,6 +49,7 @@ from tacos.pipeline.model_factory import (
 )
 from tacos.pipeline.stages import find_stage
 from tacos.records import Reply, Request, Table
+from tacos.store import files
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows import arguments
 from tacos.workflows.extension import build_extension, check_preset, open_source
@@ -178,8 +178,8 @@ def open_samples(data: Any, settings: Settings) -> Iterator[QuotedRows]:
     # What is taken over from another run depends on how the judge works.
     settings = resolve_judging(settings)
     # A quote makes no run: what it reads is gone when it ends.
-    with tempfile.TemporaryDirectory(prefix="tacos-") as folder:
-        store = Store(Path(folder))
+    with files.make_temporary_folder() as folder:
+        store = Store(folder)
         # An empty ledger: models are opened for what they are, and asked nothing.
         ledger = store.root / "ledger.sqlite"
         with open_models(settings, UserFunctions(), ledger) as models:

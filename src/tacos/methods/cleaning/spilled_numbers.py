@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tacos.errors import explain_temporary_files
+
 
 class SpilledNumbers:
     """Numbers of one type, appended and read at any place; the file goes with the object."""
@@ -20,13 +22,15 @@ class SpilledNumbers:
         weakref.finalize(self, self._file.close)
 
     def append(self, numbers: npt.NDArray[Any]) -> None:
-        """Add numbers at the end."""
+        """Add numbers at the end. Raises `OutputError` where the disk is full."""
         content = np.ascontiguousarray(numbers, self._dtype)
-        self._file.write(content.data)
+        with explain_temporary_files():
+            self._file.write(content.data)
 
     def read(self, first: int, n_numbers: int) -> npt.NDArray[Any]:
         """`n_numbers` of them, from number `first` on."""
-        self._file.flush()
+        with explain_temporary_files():
+            self._file.flush()
         size = self._dtype.itemsize
         content = os.pread(
             self._file.fileno(),
