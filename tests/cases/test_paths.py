@@ -188,6 +188,41 @@ def test_links_in_a_folder(tmp_path: Path) -> None:
         expand_folders([folder])
 
 
+def test_links_that_lead_round_in_circles_end(tmp_path: Path) -> None:
+    # Two such links were followed 2 ** 40 times.
+    folder = tmp_path / "data"
+    for name in ("a", "b", "c"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / f"{name}.jsonl").touch()
+        (folder / name / "back").symlink_to("..")
+        (folder / name / "again").symlink_to(f"../{name}")
+        for other in {"a", "b", "c"} - {name}:
+            (folder / name / f"to-{other}").symlink_to(f"../{other}")
+    names = [folder / name / f"{name}.jsonl" for name in ("a", "b", "c")]
+    assert expand_folders([folder]) == names
+    for pattern in ("**", "**/*.jsonl", "**/**/*.jsonl"):
+        assert choose_inputs([str(folder)], [pattern]) == [str(name) for name in names]
+
+
+def test_a_folder_with_two_names_is_read_once(tmp_path: Path) -> None:
+    # By its own name where it has one in the folder, otherwise by that of the link.
+    folder, outside = tmp_path / "data", tmp_path / "outside"
+    for place in (folder / "z", outside):
+        place.mkdir(parents=True)
+        (place / "rows.jsonl").touch()
+    (folder / "a").symlink_to("z")
+    (folder / "b").symlink_to(outside)
+    (folder / "c").symlink_to(outside)
+    names = [folder / "b" / "rows.jsonl", folder / "z" / "rows.jsonl"]
+    assert expand_folders([folder]) == names
+    assert choose_inputs([str(folder)], ["**"]) == [str(name) for name in names]
+    # A link that is named itself is followed wherever it leads.
+    (folder / "z" / "up").symlink_to("..")
+    assert choose_inputs([str(folder / "z" / "up")], ["z/*.jsonl"]) == [
+        str(folder / "z" / "up" / "z" / "rows.jsonl")
+    ]
+
+
 def test_what_tacos_writes_beside_its_rows_is_no_data(tmp_path: Path) -> None:
     # A folder with a cleaned file or an export with rows left out could not be read again.
     data = tmp_path / "data.jsonl"

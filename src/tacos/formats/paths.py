@@ -6,7 +6,6 @@ paths given and, within a folder or a pattern, that of the names, so it is the s
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from tacos.addresses import is_elsewhere, is_url
 from tacos.errors import InputError
 from tacos.formats import saved_folders
 from tacos.formats.detection import COMPRESSED, FORMATS_READ, SUFFIXES
+from tacos.formats.folder_walk import match_files, walk_folders
 
 STDIN = "-"
 """The path that stands for standard input."""
@@ -130,11 +130,11 @@ def _match_pattern(pattern: str, folders: Sequence[str]) -> list[str]:
 
 def _match_local_pattern(pattern: str, folder: str) -> list[str]:
     """The files here that a pattern matches."""
-    names = glob.glob(pattern, root_dir=folder or None, recursive=True)
-    paths = [Path(folder, name) for name in sorted(names)]
-    back = {folder for path in paths for folder in path.parents if _leads_back(folder)}
-    kept = [path for path in paths if back.isdisjoint(path.parents)]
-    return [str(path) for path in kept if path.is_file()]
+    top = Path(folder)
+    paths = match_files(pattern, top)
+    below = {each for path in paths for each in path.parents} - {top, *top.parents}
+    back = {each for each in below if _leads_back(each)}
+    return [str(path) for path in paths if back.isdisjoint(path.parents)]
 
 
 def _list_folder(folder: Path) -> list[Path]:
@@ -165,20 +165,33 @@ def _iterate_data_files(folder: Path) -> Iterator[Path]:
 
     Raises `OSError` for what cannot be read, such as a link to a file that is gone.
     """
+    for place in walk_folders(folder, _list_data_folders):
+        for path in _iterate_entries(place):
+            if not may_hold_rows(path.name) or path.is_dir():
+                continue
+            if path.is_file():
+                yield path
+            elif path.is_symlink():
+                path.stat()
+
+
+def _list_data_folders(folder: Path) -> list[Path]:
+    """The folders in a folder that may hold data."""
+    return [
+        path
+        for path in _iterate_entries(folder)
+        if path.is_dir() and not is_run_folder(path)
+    ]
+
+
+def _iterate_entries(folder: Path) -> Iterator[Path]:
+    """What may be data in a folder."""
     listed = _read_saved_folder(folder)
     for path in folder.iterdir():
         if listed is not None and path.name not in listed:
             continue
-        if path.name.startswith((".", "_")):
-            continue
-        if _leads_back(path):
-            continue
-        if path.is_dir() and not is_run_folder(path):
-            yield from _iterate_data_files(path)
-        elif path.is_file() and may_hold_rows(path.name):
+        if not path.name.startswith((".", "_")):
             yield path
-        elif path.is_symlink() and may_hold_rows(path.name):
-            path.stat()
 
 
 def _leads_back(path: Path) -> bool:
