@@ -268,7 +268,7 @@ def _describe_second_judge(
             "the witness of that step"
         )
     yield (
-        f"Random rows are those of the {gain.n_pool:,} rated ones, not of all {n_rows:,}: "
+        f"Random rows are here those of the {gain.n_pool:,} rated ones, not of all {n_rows:,}: "
         f"{reason}. How much better the selection is than random rows of the whole pool is not "
         "known."
     )

@@ -66,5 +66,5 @@ def describe_result(summary: RunSummary) -> str:
             continue
         value = figure_texts.format_figure(name, selected[name])
         by_chance = figure_texts.format_figure(name, random[name])
-        texts.append(f"{value} {label} (random: {by_chance})")
+        texts.append(f"{value} {label} (random rows of the pool: {by_chance})")
     return "; ".join(texts)

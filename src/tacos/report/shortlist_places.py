@@ -152,22 +152,21 @@ def describe_cut(
         rest = "below that only some, drawn by chance"
     else:
         return "the others had a better grade, or tags that were still missing"
-    return "" if cut is None else f"every row graded {cut:.2f} or better was, {rest}"
+    return "" if cut is None else f"every row graded above {cut:.2f} was, {rest}"
 
 
 def _find_cut_off(members: pl.DataFrame) -> float | None:
-    """The lowest grade of the rows that lie above all those left out; None without any."""
+    """The best grade of the rows left out, above which all were taken; None where no row is."""
     is_kept = members.group_by("id").agg(
         pl.col("is_kept").any(),
         pl.col("grade").max(),
     )
-    best_left_out = is_kept.filter(~pl.col("is_kept"))["grade"].max()
+    best_left_out: float | None = is_kept.filter(~pl.col("is_kept"))["grade"].max()  # type: ignore[assignment]
     # Without a graded row left out nothing was cut off.
     if best_left_out is None:
         return None
     above = is_kept.filter("is_kept", pl.col("grade") > best_left_out)
-    lowest: float | None = above["grade"].min()  # type: ignore[assignment]
-    return lowest
+    return None if above.is_empty() else best_left_out
 
 
 def _describe_longer(own_cluster: pl.DataFrame, row: str) -> str:

@@ -117,6 +117,11 @@ def _describe_drawn(drawn: pl.DataFrame, n_pool: int, n_selected: int) -> str:
     if drawn.height == n_pool:
         return f"all {count_words(n_pool, 'row')}, {n_selected:,} of them selected"
     n_drawn = int(drawn["is_selected"].sum())
+    if n_drawn == n_selected:
+        return (
+            f"{drawn.height:,} of {count_words(n_pool, 'row')}: all {n_selected:,} selected ones, "
+            f"and {drawn.height - n_drawn:,} of the others, drawn by chance"
+        )
     return (
         f"{drawn.height:,} of {count_words(n_pool, 'row')}, drawn by chance: {n_drawn:,} of the "
         f"{n_selected:,} selected ones, and {drawn.height - n_drawn:,} of the others"
