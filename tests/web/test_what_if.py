@@ -114,6 +114,10 @@ def test_a_name_that_is_no_file_beside_the_run_is_refused(
     before = sorted(folder.iterdir())
     answer = page.post("/api/what-if/save", {"what_if": {}, "name": name})
     assert answer.status == 400
+    assert answer.json()["error"] == (
+        "name: give a name of letters, digits, dots, - and _ without a folder, of 100 characters "
+        "at most, that ends in .jsonl, .json, .csv or .parquet, such as what-if.jsonl"
+    )
     assert sorted(folder.iterdir()) == before
 
 

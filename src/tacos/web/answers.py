@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tacos.config import loading as config
 from tacos.errors import TacosError
 
 MAX_BODY = 64 * 1024
@@ -23,6 +24,24 @@ ERROR_END = 300
 """Characters of an error: one that repeats what was sent loses its middle, as its end says what to
 do.
 """
+
+SHOWN = 60
+"""Characters of a wrong value up to which an error repeats it."""
+DEMANDS = {
+    **config.DEMANDS,
+    "string_too_short": "text",
+    "string_too_long": "{max_length:,} characters or fewer",
+    "too_long": "{max_length:,} entries or fewer",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+}
+"""Pydantic's type of an error -> what the value must be."""
+NOT_OF_THIS_PAGE = {
+    "missing": "the request lacks this",
+    "extra_forbidden": "nothing of this name can be asked for",
+}
+"""Types of errors that no person makes who uses the page."""
 
 Given = TypeVar("Given", bound=BaseModel)
 
@@ -71,9 +90,26 @@ def _check(given: Any, model: type[Given]) -> Given:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the request"
-        raise PageError(f"{place}: {first['msg']}") from None
+        raise PageError(_describe_problem(error.errors()[0])) from None
+
+
+def _describe_problem(problem: Any) -> str:
+    """What is wrong with one value, of pydantic's first error, and what it must be."""
+    place = ".".join(str(part) for part in problem["loc"]) or "the request"
+    kind = problem["type"]
+    if kind in DEMANDS:
+        demand = DEMANDS[kind].format(**problem.get("ctx", {}))
+        given = repr(problem["input"])
+        contrast = f", not {given}" if len(given) <= SHOWN else ""
+        return f"{place}: this must be {demand}{contrast}"
+    if kind == "value_error":
+        return f"{place}: {problem['ctx']['error']}"
+    if kind in NOT_OF_THIS_PAGE:
+        return (
+            f"{place}: {NOT_OF_THIS_PAGE[kind]}; load the page anew, as it may be of another "
+            "version of tacos"
+        )
+    return f"{place}: {problem['msg']}"
 
 
 # Errors

@@ -5,6 +5,7 @@ Nothing is written until one is saved; saving is `tacos reselect` with the same 
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from collections.abc import Iterator
@@ -12,10 +13,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Annotated, Any
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tacos.errors import OutputError
 from tacos.methods.measures.selection_figures import Figures, MeasuredPool
@@ -31,6 +32,10 @@ N_SHOWN = 50
 """Rows that come in and rows that go which are shown."""
 FILE_NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\.(jsonl|json|csv|parquet)"
 """What a saved selection may be called: a file beside the run, and no path."""
+FILE_NAMES_WANTED = (
+    "give a name of letters, digits, dots, - and _ without a folder, of 100 characters at most, "
+    "that ends in .jsonl, .json, .csv or .parquet, such as what-if.jsonl"
+)
 
 
 class WhatIf(BaseModel):
@@ -50,13 +55,20 @@ class WhatIf(BaseModel):
     seed: int | None = None
 
 
+def _check_file_name(name: str) -> str:
+    """The name of a file to save to. Raises `ValueError` for any that it may not have."""
+    if not re.fullmatch(FILE_NAME, name):
+        raise ValueError(FILE_NAMES_WANTED)
+    return name
+
+
 class SaveRequest(BaseModel):
     """A selection to write to a file beside the run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     what_if: WhatIf
-    name: str = Field(pattern=f"^{FILE_NAME}$")
+    name: Annotated[str, AfterValidator(_check_file_name)]
 
 
 @dataclass(frozen=True)

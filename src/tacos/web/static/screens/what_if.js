@@ -180,10 +180,12 @@ function sourceTable(sources) {
   return element("div", { class: "scrolled", tabindex: "0", role: "region", "aria-label": "Sources" }, element("table", {}, element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Source"), head)), element("tbody", {}, rows)));
 }
 
+const FILE_NAMES_WANTED = "Letters, digits, dots, - and _, and at the end .jsonl, .json, .csv or .parquet";
+
 /** The command that makes this selection, and a way to write it now. */
 function saving(answer, wanted, say) {
   const told = element("p", { role: "status" });
-  const name = element("input", { name: "name", value: "what-if.jsonl", pattern: "[A-Za-z0-9_][A-Za-z0-9._\\-]*\\.(jsonl|json|csv|parquet)", required: true });
+  const name = element("input", { name: "name", value: "what-if.jsonl", pattern: "[A-Za-z0-9_][A-Za-z0-9._\\-]{0,99}\\.(jsonl|json|csv|parquet)", title: FILE_NAMES_WANTED, required: true });
   const form = element("form", { class: "filters" }, labelled("Save beside the run as", name), element("button", {}, "Save"));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
