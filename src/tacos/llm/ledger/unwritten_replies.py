@@ -8,10 +8,12 @@ processes may keep and take replies at once.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
@@ -25,7 +27,51 @@ Insert = Callable[[Sequence[LedgerEntry], Sequence[str], float], int]
 """Inserts replies; those to the same keys from before a time make room."""
 
 
-def keep_replies(
+@contextmanager
+def keep_unwritten(
+    location: LedgerLocation,
+    entries: Sequence[LedgerEntry],
+    before: float,
+) -> Iterator[None]:
+    """Keep replies whose writing in this context fails, if they have just come; the `OutputError`
+    says then where they are.
+
+    Args:
+        location: The ledger that they are for.
+        entries: The replies.
+        before: When the command began that was sent them, in seconds since 1970; infinite for
+            replies that are still where they came from: in a file, or at a batch API.
+    """
+    try:
+        yield
+    except OutputError as error:
+        if before == math.inf:
+            raise
+        folder = _keep_replies(location, entries)
+        if folder is None:
+            raise
+        raise OutputError(f"{error}. {_describe_kept(folder)}") from None
+
+
+def return_replies(location: LedgerLocation, insert: Insert) -> None:
+    """Write what an earlier command of this machine could not write into the ledger.
+
+    Where that fails they stay, and nothing buys them again meanwhile.
+    """
+    for folder in _locate_folders():
+        files = sorted(folder.glob(f"{_name_ledger(location)}-*.jsonl"))
+        if not files or not _is_own(folder):
+            continue
+        for file in files:
+            entries = _read_kept_file(file)
+            if entries:
+                keys = [entry.key for entry in entries]
+                # Older replies to the same questions make room, as they would have done then.
+                insert(entries, keys, min(entry.at for entry in entries))
+            file.unlink(missing_ok=True)
+
+
+def _keep_replies(
     location: LedgerLocation,
     entries: Sequence[LedgerEntry],
 ) -> Path | None:
@@ -50,30 +96,12 @@ def keep_replies(
     return None
 
 
-def describe_kept(folder: Path) -> str:
+def _describe_kept(folder: Path) -> str:
     """What an error adds where replies are kept."""
     return (
         f"Replies that were paid for meanwhile are kept in {folder} and go into "
         "the ledger when this machine opens it again"
     )
-
-
-def return_replies(location: LedgerLocation, insert: Insert) -> None:
-    """Write what an earlier command of this machine could not write into the ledger.
-
-    Where that fails they stay, and nothing buys them again meanwhile.
-    """
-    for folder in _locate_folders():
-        files = sorted(folder.glob(f"{_name_ledger(location)}-*.jsonl"))
-        if not files or not _is_own(folder):
-            continue
-        for file in files:
-            entries = _read_kept_file(file)
-            if entries:
-                keys = [entry.key for entry in entries]
-                # Older replies to the same questions make room, as they would have done then.
-                insert(entries, keys, min(entry.at for entry in entries))
-            file.unlink(missing_ok=True)
 
 
 def _read_kept_file(file: Path) -> list[LedgerEntry]:

@@ -12,8 +12,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 
-import psycopg
-
 from tacos.errors import OutputError
 from tacos.llm.ledger import unwritten_replies
 from tacos.llm.ledger.location import PostgresAddress
@@ -24,7 +22,7 @@ from tacos.llm.ledger.postgres.connection import (
     SteadyConnection,
     connect,
 )
-from tacos.llm.ledger.postgres.failures import explain_failure
+from tacos.llm.ledger.postgres.failures import explain_failures
 from tacos.llm.ledger.postgres.tables import TABLES, prepare_tables
 from tacos.llm.ledger.removal import FoundReply, ReplyFilter
 from tacos.llm.ledger.schema import (
@@ -92,18 +90,8 @@ class PostgresDatabase:
         Where that is impossible for replies that have just come (`before` is when their command
         began), they are kept in a file of this machine until the ledger is opened again.
         """
-        try:
+        with unwritten_replies.keep_unwritten(self.address, entries, before):
             return self._insert(entries, replaced, displaced, before)
-        except OutputError as error:
-            # Others are still where they came from: in a file, or at a batch API.
-            if before == math.inf:
-                raise
-            folder = unwritten_replies.keep_replies(self.address, entries)
-            if folder is None:
-                raise
-            raise OutputError(
-                f"{error}. {unwritten_replies.describe_kept(folder)}"
-            ) from None
 
     def entries(self) -> Iterator[LedgerEntry]:
         """Every reply, ordered by key."""
@@ -245,17 +233,10 @@ class PostgresDatabase:
     @contextmanager
     def _open(self) -> Iterator[Connection]:
         """A connection that is not made again. Raises `OutputError`."""
-        try:
+        with explain_failures(self.address, "opened"):
             connection = connect(self.address)
-        except psycopg.Error as error:
-            raise OutputError(explain_failure(error, self.address, "opened")) from None
-        with closing(connection):
-            try:
-                yield connection
-            except psycopg.Error as error:
-                raise OutputError(
-                    explain_failure(error, self.address, "used")
-                ) from None
+        with closing(connection), explain_failures(self.address, "used"):
+            yield connection
 
     def _close_connections(self) -> None:
         self._leasing.close()

@@ -7,10 +7,13 @@ a server may write in another language: what is looked for in it may be missed, 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
 
+from tacos.errors import OutputError
 from tacos.llm.ledger.location import FORM, PostgresAddress
 from tacos.llm.transport.redaction import (
     list_secrets,
@@ -58,6 +61,15 @@ def explain_failure(
     """One line: what cannot be done, why, and what a person can do."""
     reason = _take_reason(error, address)
     return f"the ledger {address} cannot be {done}: {reason}; {_find_remedy(error, reason)}"
+
+
+@contextmanager
+def explain_failures(address: PostgresAddress, done: str) -> Iterator[None]:
+    """Turn errors of PostgreSQL into `OutputError`s of one line."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise OutputError(explain_failure(error, address, done)) from None
 
 
 def list_address_secrets(address: PostgresAddress) -> tuple[str, ...]:

@@ -86,18 +86,8 @@ class SqliteDatabase:
         Where that is impossible for replies that have just come (`before` is when their command
         began), they are kept in a file until the ledger is opened again.
         """
-        try:
+        with unwritten_replies.keep_unwritten(self.path, entries, before):
             return self._insert(entries, replaced, displaced, before)
-        except OutputError as error:
-            # Others are still where they came from: in a file, or at a batch API.
-            if before == math.inf:
-                raise
-            folder = unwritten_replies.keep_replies(self.path, entries)
-            if folder is None:
-                raise
-            raise OutputError(
-                f"{error}. {unwritten_replies.describe_kept(folder)}"
-            ) from None
 
     def _insert(
         self,
