@@ -7,15 +7,13 @@ the last checkpoint of a folder with that key, and refuses a folder with another
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from tacos.config.files import digest_file
-from tacos.errors import ConfigError, OutputError, TrainingError
+from tacos.errors import OutputError, TrainingError
 from tacos.formats import templates
 from tacos.formats.trainer_folders import LeftOutRow
 from tacos.methods.chats.chat import Chat
@@ -29,18 +27,21 @@ from tacos.trainers import (
     training_rows,
 )
 from tacos.trainers.checkpoints import Checkpoint
-from tacos.trainers.forecast import Forecast, forecast_training
 from tacos.trainers.recipe import Recipe
-from tacos.trainers.rendering import TrlJob
-from tacos.trainers.row_check import Device, RowCheck, check_rows
 from tacos.trainers.step_log import StepLog
 from tacos.trainers.trained_folder import Training
 from tacos.trainers.training_plan import TrainingPlan, read_plan, write_plan
+from tacos.trainers.training_preparation import (
+    SETTINGS_FILE,
+    TrainingJob,
+    build_trl_job,
+    digest_model,
+    hash_job,
+    prepare_training,
+)
 from tacos.trainers.training_rows import TrainingRows
 from tacos.trainers.trl_process import TrlRun, run_trl
-from tacos.version import read_version
 
-SETTINGS_FILE = "sft.yaml"
 CACHE = "cache"
 SECONDS_BETWEEN_CHECKPOINTS = 600
 NOT_THE_MODEL = ("README.md", "training_args.bin")
@@ -55,49 +56,6 @@ class Progress(Protocol):
     def start(self, name: str, total: int | None) -> None: ...
     def advance(self, name: str, n_rows: int) -> None: ...
     def finish(self, name: str, n_rows: int, *, skipped: bool) -> None: ...
-
-
-@dataclass(frozen=True)
-class TrainingJob:
-    """What is to be trained, and how."""
-
-    recipe: Recipe
-    model: str
-    """The base model: a folder, or a name on the Hugging Face hub."""
-    seed: int
-    data: str
-    """The data as the manifest names them."""
-    python: Path
-    """Of the training environment."""
-    device: Device = "auto"
-    checkpoint_steps: int = 0
-    """Steps between checkpoints; 0 for one in about ten minutes."""
-
-
-def plan_training(
-    chats: Iterable[Chat],
-    left_out: Sequence[LeftOutRow],
-    job: TrainingJob,
-) -> TrainingPlan:
-    """What a training would take; nothing is kept. Raises as `train_model` does."""
-    rows = training_rows.build_training_rows(chats, left_out, job.recipe, job.seed)
-    with files.make_temporary_folder() as place:
-        return _prepare(rows, job, place)
-
-
-def count_trained_tokens(chats: Iterable[Chat], job: TrainingJob) -> dict[str, int]:
-    """Id of a row -> the tokens of it that are trained on, by the base model's own tokenizer.
-
-    A row that cannot be trained on has none. Raises as `train_model` does.
-    """
-    # Every row of a pool is counted, whatever a training would hold out.
-    recipe = job.recipe.model_copy(update={"held_out": 0, "max_rows": 0})
-    rows = training_rows.build_training_rows(chats, [], recipe, job.seed)
-    with files.make_temporary_folder() as place:
-        candidates = training_rows.write_candidates(rows, place)
-        check = _check_candidates(rows, candidates, job, place)
-    numbers = zip(rows.folder.ids, check.rows, strict=True)
-    return {id_: n_trained for id_, (_, n_trained, _) in numbers}
 
 
 def train_model(
@@ -154,11 +112,11 @@ def _read_or_prepare(
     plan = read_plan(folder / trained_folder.PLAN)
     is_finished = trained_folder.is_trained_folder(folder)
     if plan is None and not is_finished:
-        plan = _prepare(rows, job, data)
+        plan = prepare_training(rows, job, data)
         write_plan(plan, folder / trained_folder.PLAN)
         return plan
     candidates = training_rows.write_candidates(rows, data)
-    key = _hash_job(job, digest_model(job.model), digest_file(candidates))
+    key = hash_job(job, digest_model(job.model), digest_file(candidates))
     candidates.unlink()
     old = trained_folder.read_training(folder) if is_finished else plan
     assert old is not None
@@ -168,135 +126,6 @@ def _read_or_prepare(
             "folder, or remove it"
         )
     return old
-
-
-def _check_candidates(
-    rows: TrainingRows,
-    candidates: Path,
-    job: TrainingJob,
-    place: Path,
-) -> RowCheck:
-    """What TRL will make of the rows that may be trained on."""
-    recipe = job.recipe
-    template_file = files.write_text(
-        templates.read_template(recipe.template), place / f"{recipe.template}.jinja"
-    )
-    trl_job = _build_trl_job(job, place, place, "cpu", 1, 1)
-    settings = rendering.build_trl_settings(recipe, rows.layout, trl_job)
-    settings_file = files.write_text(
-        rendering.write_yaml(settings), place / SETTINGS_FILE
-    )
-    return check_rows(
-        job.python,
-        model=job.model,
-        rows_file=candidates,
-        template_file=template_file,
-        settings_file=settings_file,
-        max_length=recipe.max_length,
-        precision=recipe.precision,
-        device=job.device,
-    )
-
-
-def _prepare(rows: TrainingRows, job: TrainingJob, place: Path) -> TrainingPlan:
-    """Check the rows as TRL will read them, and write those that it keeps."""
-    recipe = job.recipe
-    candidates = training_rows.write_candidates(rows, place)
-    check = _check_candidates(rows, candidates, job, place)
-    _check_machine(job, check)
-    numbers = range(len(check.rows))
-    is_kept = [check.is_kept(number) for number in numbers]
-    statuses = [status for *_, status in check.rows]
-    trained_file = training_rows.write_rows(rows, statuses, is_kept, place)
-    kept = [check.rows[number] for number in numbers if is_kept[number]]
-    forecast = forecast_training(
-        recipe,
-        [read for read, *_ in kept],
-        [trained for _, trained, _ in kept],
-        check.n_cut,
-        check.model,
-        check.machine,
-        job.seed,
-    )
-    _check_memory(job, check, forecast)
-    reasons = Counter(row.reason for row in rows.left_out)
-    reasons.update(statuses[number] for number in numbers if not is_kept[number])
-    base_digest = digest_model(job.model)
-    key = _hash_job(job, base_digest, digest_file(candidates))
-    candidates.unlink()
-    return TrainingPlan(
-        key=key,
-        recipe_name=recipe.name,
-        recipe_hash=recipe.hash,
-        model=job.model,
-        base_digest=base_digest,
-        layout=rows.layout,
-        n_rows=rows.n_given,
-        n_held_out=len(rows.held_out),
-        left_out=dict(reasons.most_common()),
-        data_hash=digest_file(trained_file),
-        forecast=forecast,
-        machine=check.machine,
-        model_size=check.model,
-        versions={"tacos": read_version(), **check.versions},
-    )
-
-
-def _hash_job(job: TrainingJob, base_digest: str, candidates_digest: str) -> str:
-    """The key of a training."""
-    template = templates.read_template(job.recipe.template)
-    return canonical_hash(
-        {
-            "recipe": job.recipe.hash,
-            "model": base_digest or job.model,
-            "seed": job.seed,
-            "template": canonical_hash(template),
-            "rows": candidates_digest,
-        }
-    )
-
-
-def digest_model(model: str) -> str:
-    """Over the files of a local model; "" for one on the hub."""
-    folder = Path(model)
-    if not folder.is_dir():
-        return ""
-    digests = [
-        [path.name, digest_file(path)]
-        for path in sorted(folder.iterdir())
-        if path.is_file() and not path.name.startswith(".")
-    ]
-    return canonical_hash(digests)
-
-
-def _check_machine(job: TrainingJob, check: RowCheck) -> None:
-    """Raise `ConfigError` where the machine cannot train the model."""
-    recipe, machine, model = job.recipe, check.machine, check.model
-    if recipe.needs_gpu and machine.kind == "cpu":
-        raise ConfigError(
-            f"the recipe {recipe.name} needs a GPU, and there is none here: export it for "
-            "LLaMA-Factory (tacos export --recipe), or allow the CPU (--set needs_gpu=false)"
-        )
-    if model.max_length and recipe.max_length > model.max_length:
-        raise ConfigError(
-            f"{job.model} reads {model.max_length:,} tokens at most, and max_length is "
-            f"{recipe.max_length:,}: lower it (--set max_length={model.max_length})"
-        )
-
-
-def _check_memory(job: TrainingJob, check: RowCheck, forecast: Forecast) -> None:
-    """Raise `ConfigError` where not even the weights and the optimizer fit."""
-    memory = check.machine.memory
-    if forecast.least_memory <= memory:
-        return
-    raise ConfigError(
-        f"{job.model} takes {forecast.least_memory / 1e9:,.0f} GB or more to train, and "
-        f"{check.machine.name} has {memory / 1e9:,.0f}: take a smaller model, or export for "
-        "LLaMA-Factory (tacos export --recipe), which shares a model among GPUs"
-    )
-
-
-# Running
 
 
 def _run_trainer(
@@ -312,7 +141,7 @@ def _run_trainer(
     last = checkpoints.find_last_checkpoint(output)
     from_step = last.step if last else 0
     forecast = plan.forecast
-    trl_job = _build_trl_job(
+    trl_job = build_trl_job(
         job,
         data,
         output,
@@ -352,30 +181,6 @@ def _run_trainer(
     seconds = run_trl(run, note_step)
     progress.finish(STAGE, n_seen, skipped=False)
     return seconds + log.count_earlier_seconds()
-
-
-def _build_trl_job(
-    job: TrainingJob,
-    data: Path,
-    output: Path,
-    device: Any,
-    n_devices: int,
-    save_steps: int,
-    resume_from: str = "",
-) -> TrlJob:
-    """Where TRL finds and leaves everything."""
-    is_local = Path(job.model).is_dir()
-    return TrlJob(
-        model=str(Path(job.model).absolute()) if is_local else job.model,
-        rows_file=str((data / training_rows.TRAINED).absolute()),
-        template_file=str((data / f"{job.recipe.template}.jinja").absolute()),
-        output=str(output.absolute()),
-        seed=job.seed,
-        device=device,
-        n_devices=n_devices,
-        save_steps=save_steps,
-        resume_from=resume_from,
-    )
 
 
 def _choose_checkpoint_steps(seconds: float, n_steps: int) -> int:

@@ -15,11 +15,12 @@ from tacos.pipeline.run_loop import Progress
 from tacos.store import files
 from tacos.trainers import trained_folder
 from tacos.trainers.model_folder import ModelFolder, open_model_folder
-from tacos.trainers.model_training import TrainingJob, train_model
+from tacos.trainers.model_training import train_model
 from tacos.trainers.recipe import Recipe
 from tacos.trainers.row_check import Device
 from tacos.trainers.trained_folder import Training
 from tacos.trainers.trained_model import TrainedModel
+from tacos.trainers.training_preparation import TrainingJob
 from tacos.workflows.chat_pool import read_chat_pool
 from tacos.workflows.experiment_folder import (
     ExperimentFolder,

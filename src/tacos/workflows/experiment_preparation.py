@@ -22,7 +22,7 @@ from tacos.methods.evaluating.experiment_plan import (
     InstrumentName,
     Match,
 )
-from tacos.trainers.model_training import digest_model
+from tacos.trainers.training_preparation import digest_model
 from tacos.workflows import experiment_folder
 from tacos.workflows.experiment_arms import (
     ExperimentPool,

@@ -15,7 +15,7 @@ import orjson
 from tacos.errors import InputError, RunError
 from tacos.records import canonical_hash
 from tacos.store import files
-from tacos.trainers.model_training import (
+from tacos.trainers.training_preparation import (
     TrainingJob,
     count_trained_tokens,
     digest_model,

@@ -11,11 +11,12 @@ from tacos.errors import ConfigError
 from tacos.pipeline.run_loop import Progress
 from tacos.trainers import environment
 from tacos.trainers.model_folder import choose_base_model
-from tacos.trainers.model_training import TrainingJob, plan_training, train_model
+from tacos.trainers.model_training import train_model
 from tacos.trainers.recipe import Recipe, read_recipe
 from tacos.trainers.row_check import Device
 from tacos.trainers.trained_folder import Training
 from tacos.trainers.training_plan import TrainingPlan
+from tacos.trainers.training_preparation import TrainingJob, plan_training
 from tacos.workflows import arguments, kept_files
 from tacos.workflows.chat_pool import read_chat_pool
 from tacos.workflows.given_settings import (
