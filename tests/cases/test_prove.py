@@ -2,6 +2,7 @@
 the first training, how it goes on after kills, and what is refused.
 """
 
+import hashlib
 import json
 import os
 import signal
@@ -225,6 +226,12 @@ def test_scores_of_other_items_are_refused(
         ({"recipe": "huge"}, ConfigError, "unknown recipe"),
         ({"n_items": 1}, ConfigError, "give 2 at least"),
         ({"held_out": "absent.jsonl"}, InputError, "absent.jsonl"),
+        (
+            {"held_out": f"held_out.jsonl#sha256={'0' * 64}"},
+            InputError,
+            "held_out.jsonl",
+        ),
+        ({"preferences": f"pairs.jsonl#sha256={'0' * 64}"}, InputError, "pairs.jsonl"),
         ({"preferences": "held_out.jsonl"}, InputError, "no pair of answers"),
         ({"trainer_python": "/nowhere"}, ConfigError, "setup-train"),
     ],
@@ -240,6 +247,20 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(
         prove(selected, **given)
     assert "\n" not in str(caught.value)
     assert not Path("out/plan.json").exists()
+
+
+def test_items_may_be_named_with_the_hash_of_their_file(
+    selected: Path, place: Path
+) -> None:
+    named = {
+        option: f"{file}#sha256={hashlib.sha256(Path(file).read_bytes()).hexdigest()}"
+        for option, file in [
+            ("held_out", "held_out.jsonl"),
+            ("preferences", "pairs.jsonl"),
+        ]
+    }
+    plan = prove(selected, plan_only=True, **named).results.plan
+    assert plan == prove(selected, plan_only=True).results.plan
 
 
 def test_a_folder_of_others_is_refused(selected: Path, place: Path) -> None:

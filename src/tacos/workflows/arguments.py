@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tacos.errors import ConfigError, hint_at_nearest
-from tacos.formats.pinned_files import PinnedFile, fetch_file
+from tacos.formats.pinned_files import MARK, PinnedFile, fetch_file
 from tacos.formats.reading import check_file_name
 from tacos.llm.ledger.location import (
     LedgerLocation,
@@ -87,6 +87,16 @@ def to_file(name: str, value: Any) -> PinnedFile:
 def to_files(name: str, given: Any) -> list[PinnedFile]:
     """The files of an argument that takes several. Raises as `to_file` does."""
     return [to_file(name, item) for item in list_items(given)]
+
+
+def to_data_sets(name: str, given: Any) -> list[Any]:
+    """The data sets of an argument that takes several; a file that is named with its hash is
+    fetched and checked. Raises as `to_file` does.
+    """
+    return [
+        to_file(name, item).path if isinstance(item, str) and MARK in item else item
+        for item in list_items(given)
+    ]
 
 
 def check_type(name: str, value: Any, expected: Any, description: str) -> None:

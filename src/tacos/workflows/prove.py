@@ -108,7 +108,8 @@ def prove(  # noqa: PLR0913 - the options of the command
         preferences: Files of pairs of which people prefer one, as `tacos.calibrate` reads them, for
             the instruments "preference" and "preference-matched".
         questions: Question sets, as `tacos.answer` reads them, that all models answer where a
-            judge is named, for the instrument "duels".
+            judge is named, for the instrument "duels". All three kinds of files may be named with
+            their hash (`tacos.formats.pinned_files`).
         settings: All settings, or nested ones over the defaults: `duel.model` or `llm.model` names
             the judge of the duels, `answer` says how models answer.
         ledger: The file of paid replies, or the address of a PostgreSQL database that holds them;
@@ -119,7 +120,8 @@ def prove(  # noqa: PLR0913 - the options of the command
         seeds: Trainings of each arm.
         match: What all arms have alike: "rows", or trained "tokens" by the base model's tokenizer.
         primary: The instrument that decides.
-        n_items: The most items of each file of items, spread evenly over lengths; None for all.
+        n_items: The most items of held-out answers and of pairs, spread evenly over lengths; None
+            for all. Questions are always all asked.
         without: Arms that are left out: "length-matched", "full", "untrained".
         seed: Of the draws of items, and of the bootstrap.
         device: "auto" (a GPU where there is one), "cpu" or "cuda".
@@ -145,8 +147,8 @@ def prove(  # noqa: PLR0913 - the options of the command
     location = arguments.to_ledger_location(ledger)
     chosen = resolve_settings(settings)
     given = {
-        "answer-loss": arguments.list_items(held_out),
-        "preference": arguments.list_items(preferences),
+        "answer-loss": arguments.to_data_sets("held_out", held_out),
+        "preference": arguments.to_data_sets("preferences", preferences),
     }
     asked = [file.path for file in arguments.to_files("questions", questions)]
     judging = choose_judging(asked, chosen, location, done)
