@@ -6,17 +6,24 @@ and runs whose every question was answered by files, go through.
 """
 
 import json
+import os
+import pty
 import shutil
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+from tests.experiment_world import SHORT, place, selected
 from tests.server.fault_server import Behaviour, FaultServer
 from typer.testing import CliRunner
 
 from tacos.cli import app, run_app
-from tacos.errors import ConfigError, TacosError
+from tacos.errors import ConfigError, TacosError, TrainingError
+
+__all__ = ["place", "selected"]
 
 URL = "https://api.example.com/v1"
 FAR = ("--llm", URL, "--model", "far-1")
@@ -235,3 +242,57 @@ def test_commands_whose_questions_are_all_answered_ask_nothing(data: Path) -> No
         printed, error = invoke(*command, *FAR, "--ledger", ledger)
         assert error is None, (command, error)
         assert "will be sent" not in printed
+
+
+def answer_at_terminal(words: list[str], answer: bytes) -> str:
+    """What a command prints to a person who answers its question."""
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tacos", *words],
+        stdin=end,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    os.write(terminal, answer)
+    said, _ = process.communicate(timeout=120)
+    os.close(terminal)
+    os.close(end)
+    return said
+
+
+def test_an_experiment_asks_once(
+    selected: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    # Nothing is trained, and nobody judges.
+    monkeypatch.setenv("TACOS_FAKE", "fail")
+    words = ["prove", str(selected), "--recipe", "tiny", "--model", "base", "-o", "out"]
+    words += ["--held-out", "held_out.jsonl", "--questions", "wonders.jsonl"]
+    words += ["--seeds", "2", "--judge", "far-1", "--llm", URL]
+    for arm in SHORT["without"]:
+        words += ["--without", arm]
+    _, error = invoke(*words)
+    assert "pass --yes to allow sending data to api.example.com" in str(error)
+    said = answer_at_terminal(words, b"y\n")
+    assert "duel: every question of the evaluation with both models' answers" in said
+    assert "did not return a loss" in said
+    # It goes on without a question; another host is asked about.
+    printed, error = invoke(*words)
+    assert isinstance(error, TrainingError)
+    assert "will be sent" not in printed
+    _, error = invoke(*words, "--llm", "https://other.example.com/v1")
+    assert "pass --yes to allow sending data to other.example.com" in str(error)
+
+
+def test_an_experiment_in_a_folder_of_others_asks_nothing(
+    selected: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    Path("out").mkdir()
+    Path("out/thesis.tex").write_text("mine")
+    words = ["prove", selected, "--recipe", "tiny", "--model", "base", "-o", "out"]
+    words += ["--questions", "wonders.jsonl", "--judge", "far-1", "--llm", URL]
+    printed, error = invoke(*words)
+    assert "thesis.tex" in str(error)
+    assert "will be sent" not in printed

@@ -23,6 +23,7 @@ from tacos.workflows import experiment_folder
 from tacos.workflows import prove as workflow
 from tacos.workflows.duel_judging import STAGE
 from tacos.workflows.experiment_duels import has_judge
+from tacos.workflows.experiment_folder import ExperimentFolder
 from tacos.workflows.prove import Proof
 
 Folder = Annotated[
@@ -176,11 +177,12 @@ def prove(  # noqa: PLR0913 - the options of the command
     if plan_only or not has_judge(chosen):
         proof = compare_arms(chosen)
     else:
-        # Asked before hours of training, not after them.
+        # Asked before hours of training, not after them; and once, as the folder keeps it.
+        ExperimentFolder(output).check()
         proof = consent.run_with_consent(
             compare_arms,
             chosen,
-            None,
+            output / experiment_folder.CONSENT,
             yes=yes,
             models={STAGE: (resolve_evaluation_judge(chosen, chosen.duel.model),)},
             ledger=ledger,

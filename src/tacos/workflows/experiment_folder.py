@@ -9,6 +9,7 @@ DIR/
   scores/ARM/seed-0.jsonl   log-probabilities of the items' answers, a line each
   answers/ARM/seed-0.jsonl  what the model answers to the questions of the duels
   duels/ARM/seed-0.jsonl    the selection's answers against those of another arm, judged
+  consent/                  to what was agreed that the judge is sent
   tokens.json               tokens of every row of the pool, where all arms have as many
   results.json              the table and the verdict, as far as the experiment has come
   report.html               the same as a page
@@ -40,6 +41,7 @@ TRAINED = "trained"
 SCORES = "scores"
 ANSWERS = "answers"
 DUELS = "duels"
+CONSENT = "consent"
 TOKENS = "tokens.json"
 RESULTS = "results.json"
 REPORT = "report.html"
@@ -52,6 +54,7 @@ NAMES = (
     SCORES,
     ANSWERS,
     DUELS,
+    CONSENT,
     TOKENS,
     RESULTS,
     REPORT,
