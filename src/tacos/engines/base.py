@@ -32,6 +32,12 @@ class Engine(Protocol):
         """
         ...
 
+    def rest(self) -> None:
+        """End workers that wait for work, where they take memory of this machine; later calls start
+        them again.
+        """
+        ...
+
     def close(self) -> None:
         """Release the workers; later calls start them again."""
         ...

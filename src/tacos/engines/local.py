@@ -46,7 +46,7 @@ class LocalEngine:
     n_machines = 1
 
     def __init__(self, workers: int = 0) -> None:
-        self.n_workers = workers or len(os.sched_getaffinity(0))
+        self.n_workers = count_workers(workers)
         self._started = False
 
     def map(
@@ -77,6 +77,10 @@ class LocalEngine:
                 window,
             )
 
+    def rest(self) -> None:
+        """Stop the worker processes: see `tacos.engines.base.Engine.rest`."""
+        self.close()
+
     def close(self) -> None:
         """Stop the worker processes, if there are any."""
         if self._started:
@@ -93,6 +97,11 @@ class LocalEngine:
             env=WORKER_ENVIRONMENT,
         )
         return pool
+
+
+def count_workers(given: int) -> int:
+    """As many as given; with 0, one for each core that this process may use."""
+    return given or len(os.sched_getaffinity(0))
 
 
 def _map_in_threads(work: Callable[[T], R], batches: Iterator[T]) -> Iterator[R]:

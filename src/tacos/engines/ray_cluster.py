@@ -137,6 +137,9 @@ class RayEngine:
             self._ray.cancel,
         )
 
+    def rest(self) -> None:
+        """Ray ends idle workers by itself."""
+
     def close(self) -> None:
         """Leave the cluster; one that was started here ends."""
         # Actors end in order, so that their clients store what is in flight.

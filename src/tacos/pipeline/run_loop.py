@@ -29,13 +29,20 @@ from tacos.pipeline.stage_key import (
     hash_prompt,
     read_used_settings,
 )
-from tacos.pipeline.stage_shapes import BatchStage, PromptStage, Stage
+from tacos.pipeline.stage_shapes import (
+    BatchStage,
+    PromptStage,
+    Stage,
+    TableStage,
+)
 from tacos.pipeline.steps.ingest import N_READ_BEFORE
 from tacos.records import Model, Table, canonical_hash
 from tacos.store.artifacts import Artifact, Draft, Store
 
 log = logging.getLogger(__name__)
 
+MANY_ROWS = 200_000
+"""From so many on, a table stage has the memory of the workers, which start again after it."""
 N_REASONS = 50
 """Reasons of rejects that a manifest lists."""
 
@@ -206,7 +213,11 @@ class _StepRunner:
 
     def run(self, step: Step, key: str, tables: dict[str, Table]) -> Artifact:
         """Run a step, check its gate, and commit what it made."""
-        self.progress.start(step.artifact, _count_expected_rows(tables))
+        n_expected = _count_expected_rows(tables)
+        if isinstance(step.stage, TableStage) and (n_expected or 0) >= MANY_ROWS:
+            # What the workers take is needed here, and to start them again takes less.
+            self.engine.rest()
+        self.progress.start(step.artifact, n_expected)
         started = time.monotonic()
         draft = self.store.begin(
             step.artifact,

@@ -26,7 +26,6 @@ from tacos.llm.sending.decisions import ClientTally, Decision, Keep, Retry
 from tacos.llm.sending.event_loop import EventLoopThread
 from tacos.llm.sending.requests_in_flight import InFlightRequest
 from tacos.llm.sending.response_policy import ResponsePolicy, cost_without_reply
-from tacos.llm.transport.aiohttp_transport import AiohttpTransport
 from tacos.llm.transport.connection_pool import ConnectionPool
 from tacos.llm.transport.endpoint import Endpoint
 from tacos.llm.transport.protocol import HttpResponse, Transport, TransportError
@@ -298,7 +297,12 @@ class Sender:
 
     async def _open(self) -> None:
         """Open the transport and start the clock."""
-        make_transport = AiohttpTransport if self.endpoint.proxy else ConnectionPool
+        make_transport: Callable[..., Transport] = ConnectionPool
+        if self.endpoint.proxy:
+            # Few need a proxy, and aiohttp takes long to import.
+            from tacos.llm.transport.aiohttp_transport import AiohttpTransport
+
+            make_transport = AiohttpTransport
         self.transport = make_transport(self.endpoint, self.format.path, self.settings)
         self.loop.asyncio.call_later(TICK, self._tick)
 

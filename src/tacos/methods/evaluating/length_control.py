@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 from scipy.special import expit
 
 Floats = npt.NDArray[np.float64]
@@ -226,6 +225,9 @@ def _measure_cross_entropy(logits: Floats, preferences: Floats) -> tuple[float, 
 
 def _minimise(measure_loss, start: Floats) -> Floats:  # type: ignore[no-untyped-def]
     """The minimum of a convex loss that gives its gradient, too."""
+    # Takes a while to import, which not every command needs.
+    from scipy.optimize import minimize
+
     found = minimize(
         measure_loss,
         start,
