@@ -1,5 +1,5 @@
-"""Amounts as users write them: the size of a selection, the quota of a source or a tag, and the cap
-on what a command may spend.
+"""Amounts as users write them: the size of a selection, the quota of a source or a tag, the cap on
+what a command may spend, and memory.
 
 A size is rows (`500`, `2k`), a share of the pool (`5%`, `0.05`, `1.0` for all) or a budget of
 tokens (`2Mtokens`). A quota is a share of the selection (`30%`, `0.3`) or rows (`300`), and is met
@@ -26,6 +26,7 @@ BUDGET = re.compile(
     r"(\d+(?:[_,]\d{3})*(?:\.\d+)?|\.\d+)\s*([kKmM]?)\s*(usd|\$|tokens?|requests?)",
     re.ASCII,
 )
+MEMORY = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*([kKmMgGtT])i?[bB]?", re.ASCII)
 BudgetUnit = Literal["usd", "tokens", "requests"]
 BUDGET_UNITS: dict[str, BudgetUnit] = {
     "u": "usd",
@@ -34,7 +35,7 @@ BUDGET_UNITS: dict[str, BudgetUnit] = {
     "r": "requests",
 }
 """By the first letter."""
-SCALES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+SCALES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,29 @@ def parse_budget(text: str) -> BudgetCap | None:
     digits = number.replace(",", "").replace("_", "")
     # The first letter is enough: usd, tokens or requests.
     return BudgetCap(float(digits) * SCALES[scale], BUDGET_UNITS[unit[0]])
+
+
+def parse_memory(text: str) -> float:
+    """Bytes from `6GB` or `800M`. Raises `ConfigError`.
+
+    >>> parse_memory("6GB"), parse_memory("1.5g")
+    (6000000000.0, 1500000000.0)
+    """
+    match = MEMORY.fullmatch(text.strip())
+    if match is None or float(match[1]) <= 0:
+        raise ConfigError(
+            f"{text!r} is no amount of memory (--max-memory): write 6GB or 800MB"
+        )
+    return float(match[1]) * SCALES[match[2].lower()]
+
+
+def format_memory(n_bytes: float) -> str:
+    """Gigabytes with a decimal.
+
+    >>> format_memory(3.24e9)
+    '3.2 GB'
+    """
+    return f"{n_bytes / 1e9:,.1f} GB"
 
 
 def parse_quota(text: str | float, what: str = "a quota") -> QuotaAmount:

@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from tacos.amounts import parse_memory
 from tacos.cli.shared import (
     consent,
     console,
@@ -69,6 +70,7 @@ def select(  # noqa: PLR0913 - the options of the command
     as_json: options.AsJson = False,
     report: options.Report = None,
     workers: options.Workers = 0,
+    max_memory: options.MaxMemory = None,
     engine: options.Engine = "local",
     ray_address: options.RayAddress = "",
     verbose: options.Verbose = False,
@@ -99,6 +101,7 @@ def select(  # noqa: PLR0913 - the options of the command
       cat data.jsonl | tacos select - -n 50 -o out.jsonl --set cluster.k=20
     """
     _set_up_logging(verbose=verbose)
+    most_memory = parse_memory(max_memory) if max_memory else None
     inputs = extending.choose_data(data, glob, extend)
     # Settings: only options that were given override the preset and the settings file.
     selecting = option_settings.parse_limits(
@@ -156,6 +159,7 @@ def select(  # noqa: PLR0913 - the options of the command
                 OutputTargets(output, run, report, columns),
                 ledger=arguments.to_ledger_location(ledger),
                 workers=workers,
+                max_memory=most_memory,
                 engine=engine,
                 ray_address=ray_address,
                 progress=bars,

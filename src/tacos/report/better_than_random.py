@@ -24,7 +24,12 @@ from tacos.methods.judging.shortlist import BY_GRADE
 from tacos.methods.measures import gain_over_random
 from tacos.methods.measures.gain_over_random import Gain
 from tacos.pipeline import conditions
-from tacos.pipeline.steps.pool import average_cheap_grades, find_newest_scores
+from tacos.pipeline.steps.aligned_rows import join_to_samples
+from tacos.pipeline.steps.matched_rows import has_distinct_ids, match_rows
+from tacos.pipeline.steps.pool import (
+    find_newest_scores,
+    iterate_cheap_grades,
+)
 from tacos.pipeline.steps.reliability import (
     AS_SET,
     NOT_THIS_VERSION,
@@ -135,17 +140,19 @@ def add_coverage(
 
 
 def _collect_rows(artifacts: Artifacts, settings: Settings) -> pl.DataFrame:
-    """id, length, is_taken, score (null: not rated) and grade (null: none) of every sample."""
-    taken = artifacts["selection"].scan().select("id", is_taken=pl.lit(True))
-    rows = artifacts["samples"].scan().select("id", "length").collect()
-    rows = rows.join(taken.unique("id").collect(), on="id", how="left")
-    rows = rows.with_columns(pl.col("is_taken").fill_null(value=False))
-    scores = _average_scores(artifacts)
-    rows = rows.join(scores, on="id", how="left")
-    if "grades" not in artifacts:
-        return rows.with_columns(grade=pl.lit(None, pl.Float64))
-    grades = average_cheap_grades(artifacts["grades"], settings)
-    return rows.join(grades.select("id", "grade"), on="id", how="left")
+    """length, is_taken, score (null: not rated) and grade (null: none) of every sample."""
+    taken = artifacts["selection"].scan().select("id").collect()["id"]
+    batches: Iterator[pl.DataFrame] = artifacts["samples"].batches(["id", "length"])
+    if "grades" in artifacts:
+        grades = iterate_cheap_grades(artifacts["grades"], settings)
+        batches = join_to_samples(batches, grades)
+    else:
+        no_grade = pl.lit(None, pl.Float64)
+        batches = (batch.with_columns(grade=no_grade) for batch in batches)
+    rows = pl.concat(batches)
+    scores = match_rows(rows["id"], _average_scores(artifacts))
+    is_taken = pl.col("id").is_in(taken.implode())
+    return rows.with_columns(is_taken=is_taken).hstack(scores).drop("id")
 
 
 def _average_scores(artifacts: Artifacts) -> pl.DataFrame:
@@ -155,12 +162,16 @@ def _average_scores(artifacts: Artifacts) -> pl.DataFrame:
     newest = find_newest_scores(artifacts)
     if newest is None:
         return pl.DataFrame(schema={"id": pl.String, "score": pl.Float64})
-    scores = artifacts[newest].scan().drop_nulls("score").collect()
+    columns = artifacts[newest].scan().select("id", "score", "component")
+    scores = columns.drop_nulls("score").collect()
     score = pl.col("score")
     if scores["component"].n_unique() > 1:
         score -= score.mean().over("component")
+    scores = scores.select("id", score)
+    if has_distinct_ids(scores):
+        return scores
     # The preset paper scores a row once in each of its clusters.
-    return scores.select("id", score).group_by("id").agg(pl.col("score").mean())
+    return scores.group_by("id").agg(pl.col("score").mean())
 
 
 def _find_reliability(
@@ -172,8 +183,7 @@ def _find_reliability(
     newest = find_newest_scores(artifacts)
     if newest is None:
         return None
-    scores = artifacts[newest].scan().collect()
-    return find_reliability(artifacts, settings, scores)
+    return find_reliability(artifacts, settings, artifacts[newest].scan())
 
 
 def _judge_by_reliability(

@@ -21,7 +21,11 @@ from tacos.models import close_judge, judge
 from tacos.pipeline import conditions
 from tacos.pipeline.reply_origins import N_ASKED_ANEW, list_other_endpoints
 from tacos.pipeline.steps.ingest import count_templates
-from tacos.pipeline.steps.pool import find_newest_scores, read_memberships
+from tacos.pipeline.steps.matched_rows import count_distinct_ids
+from tacos.pipeline.steps.pool import (
+    count_members,
+    find_newest_scores,
+)
 from tacos.report import selection_facts
 from tacos.report.better_than_random import add_coverage, judge_against_random
 from tacos.report.extension_facts import summarise_extension
@@ -350,8 +354,12 @@ def _summarise_clusters(
 ) -> list[dict[str, Any]]:
     """Per cluster: number, name, members, shortlisted, selected; the largest first."""
     names = artifacts["clusters"].scan().select("cluster", "name").unique().collect()
-    memberships = read_memberships(artifacts, settings)
-    table = memberships.group_by("cluster").len("n_members")
+    members = count_members(artifacts, settings)
+    table = pl.DataFrame(
+        list(members.items()),
+        schema={"cluster": pl.UInt32, "n_members": pl.UInt32},
+        orient="row",
+    )
     for name, column in (("shortlist", "n_shortlisted"), ("selection", "n_selected")):
         if name in artifacts:
             counts = artifacts[name].scan().group_by("cluster").len(column)
@@ -487,8 +495,7 @@ def _count_graded_rows(artifacts: Artifacts) -> dict[str, int]:
     for name in ("grades", "close_grades"):
         if name in artifacts:
             stage = artifacts[name].manifest["stage"]
-            distinct = artifacts[name].scan().select(pl.col("id").n_unique())
-            n_graded[stage] = int(distinct.collect().item())
+            n_graded[stage] = count_distinct_ids(artifacts[name].scan())
     return n_graded
 
 

@@ -130,7 +130,7 @@ def _describe_length(
 
 def _count_longer_wins(verdicts: pl.DataFrame, source: ReportInput) -> tuple[int, int]:
     """Verdicts that the longer answer wins, and verdicts with a winner and a longer answer."""
-    lengths = source.samples.select("id", pl.col("length").cast(pl.Int64))
+    lengths = source.pool.select("id", pl.col("length").cast(pl.Int64))
     table = verdicts.join(lengths, left_on="left", right_on="id").join(
         lengths, left_on="right", right_on="id", suffix="_of_right"
     )

@@ -91,7 +91,7 @@ class MadeSelection:
 
     @cached_property
     def scores(self) -> pl.DataFrame:
-        """id, score, correctness and more: what the selection went by; a row without it is left
+        """id, cluster, score, correctness: what the selection went by; a row without it is left
         out.
         """
         if self.request.by == "grade":
@@ -105,8 +105,9 @@ class MadeSelection:
         newest = pool_steps.find_newest_scores(self.artifacts)
         if newest is None:
             return add_missing_columns(NO_SCORES, SCORES)
-        scores = self.artifacts[newest].scan().collect()
-        return add_missing_columns(scores, SCORES).drop_nulls("score")
+        columns = ("id", "cluster", "score", "correctness")
+        scores = add_missing_columns(self.artifacts[newest].scan(), SCORES)
+        return scores.select(columns).drop_nulls("score").collect()
 
     @cached_property
     def pool(self) -> pl.DataFrame:
@@ -122,7 +123,9 @@ class MadeSelection:
     @cached_property
     def ranked(self) -> pl.DataFrame:
         """The scores of these rows."""
-        chosen_from = self.scores.filter(~pl.col("id").is_in(self.exclude))
+        chosen_from = self.scores
+        if self.exclude:
+            chosen_from = chosen_from.filter(~pl.col("id").is_in(self.exclude))
         floor = self.request.limits.min_correctness
         if not floor:
             return chosen_from

@@ -101,11 +101,11 @@ def _balance_sources(source: ReportInput) -> Iterator[NextStep]:
     """Where a source that the judge gives points to has far more than its share."""
     if source.request.limits.per_source:
         return
-    n_pool = source.samples.height
+    n_pool = source.pool.height
     n_selected = source.rows.height
     for name, figures in source.summary.tastes.get("sources", {}).items():
         taste = Taste(**figures)
-        of_source = source.samples.filter(source=name)
+        of_source = source.pool.filter(source=name)
         of_pool = of_source.height / n_pool
         of_selection = int(of_source["is_selected"].sum()) / n_selected
         if not taste.low > 0 or of_selection < MUCH_FAVOURED * of_pool:
@@ -124,7 +124,7 @@ def _restore_topics(source: ReportInput) -> Iterator[NextStep]:
     """Where rows of a tag get fewer points, and the selection has less than half of their share."""
     if source.request.limits.per_tag or "canonical_tags" not in source.artifacts:
         return
-    n_pool, n_selected = source.samples.height, source.rows.height
+    n_pool, n_selected = source.pool.height, source.rows.height
     disliked = [
         (tag, Taste(**figures))
         for tag, figures in source.summary.tastes.get("topics", {}).items()

@@ -59,10 +59,3 @@ class ReportInput:
     def drawn(self) -> pl.DataFrame:
         """The rows of `pool` that become dots: all, or some by chance."""
         return choose_drawn(self.pool, self.settings.seed)
-
-    @cached_property
-    def samples(self) -> pl.DataFrame:
-        """id, source, length and is_selected of every usable row, in input order."""
-        columns = self.artifacts["samples"].scan().select("id", "source", "length")
-        is_selected = pl.col("id").is_in(self.rows["id"].implode())
-        return columns.with_columns(is_selected=is_selected).collect()

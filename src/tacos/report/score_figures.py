@@ -16,12 +16,13 @@ from tacos.config import Settings
 from tacos.counts import count_words
 from tacos.methods.judging.comparisons import NUMBERS
 from tacos.methods.judging.judge_health import correlate_ranks
+from tacos.pipeline.steps.matched_rows import match_rows, sort_by_id
 from tacos.pipeline.steps.pool import (
     average_cheap_grades,
     find_newest_scores,
+    read_scores,
     take_best_scores,
 )
-from tacos.records import SCORES, add_missing_columns
 from tacos.report.figure_texts import format_correlation
 from tacos.store.artifacts import Artifact
 
@@ -49,13 +50,13 @@ def summarise_scores(
     newest = find_newest_scores(artifacts)
     if newest is None:
         return {}
-    scores = add_missing_columns(artifacts[newest].scan(), SCORES).collect()
+    scores = read_scores(artifacts[newest], ("id", "score", *NUMBERS))
     rated = _join_lengths(take_best_scores(scores), artifacts)
     whole_pool = _read_whole_pool(artifacts, settings, rated)
     selected = rated.clear()
     if "selection" in artifacts:
-        ids = artifacts["selection"].scan().select("id").collect()
-        selected = rated.join(ids, on="id", how="semi", maintain_order="left")
+        ids = artifacts["selection"].scan().select("id").collect()["id"]
+        selected = rated.filter(pl.col("id").is_in(ids.implode()))
 
     figures = {}
     for name in ("score", *NUMBERS):
@@ -77,7 +78,8 @@ def summarise_scores(
 def _join_lengths(rated: pl.DataFrame, artifacts: Artifacts) -> pl.DataFrame:
     """Rows with their `length`, sorted by id."""
     lengths = artifacts["samples"].scan().select("id", "length").collect()
-    return rated.join(lengths, on="id").sort("id")
+    in_order = sort_by_id(rated)
+    return in_order.hstack(match_rows(in_order["id"], sort_by_id(lengths)))
 
 
 def _read_whole_pool(
@@ -206,5 +208,7 @@ def _count_rows_left_out(shortlist: Artifact) -> int:
     # A sample that one cluster kept was seen by a judge after all.
     by_length = pl.col("reason").str.ends_with(LENGTH_RULE)
     left_out = shortlist.rejects().filter(by_length).select("id").unique()
+    if left_out.is_empty():
+        return 0
     kept = shortlist.scan().select("id").collect()
     return left_out.join(kept, on="id", how="anti").height

@@ -20,7 +20,7 @@ import polars as pl
 
 from tacos.config import ExtendSettings, SelectSettings, Settings
 from tacos.counts import count_words
-from tacos.engines.local import LocalEngine
+from tacos.engines.local import LocalEngine, count_workers
 from tacos.errors import ConfigError, InputError, RunError, TacosError
 from tacos.formats import sources
 from tacos.llm.ledger.location import (
@@ -41,7 +41,7 @@ from tacos.pipeline.run_loop import Progress, run_plan
 from tacos.pipeline.steps import pool
 from tacos.store.artifacts import Artifact, Store
 from tacos.store.files import name_beside
-from tacos.workflows import arguments, hand_edits, kept_files
+from tacos.workflows import arguments, hand_edits, kept_files, memory_forecast
 from tacos.workflows.extension import (
     ExtendedSource,
     build_extension,
@@ -191,6 +191,7 @@ def run_selection(  # noqa: PLR0913 - the options of the command
     own: UserFunctions | None = None,
     ledger: LedgerLocation | None = None,
     workers: int = 0,
+    max_memory: float | None = None,
     engine: str = "local",
     ray_address: str = "",
     progress: Progress | None = None,
@@ -201,9 +202,10 @@ def run_selection(  # noqa: PLR0913 - the options of the command
     """Select by complete settings, as the command line does.
 
     `ledger` defaults to the one in the user's data folder, `workers` to the number of cores;
-    `until` is the last stage to run; with `offline`, a question that the ledger does not answer
-    raises `OfflineError`; `read` are files that the settings and lists of ids came from, which no
-    output replaces. Raises the exceptions of `tacos.errors`.
+    `max_memory` are the bytes that a forecast for all processes may come to (fewer workers, else a
+    `ConfigError`); `until` is the last stage to run; with `offline`, a question that the ledger
+    does not answer raises `OfflineError`; `read` are files that the settings and lists of ids came
+    from, which no output replaces. Raises the exceptions of `tacos.errors`.
     """
     # Fail before any work if the outputs cannot be written.
     check_targets(targets)
@@ -228,7 +230,7 @@ def run_selection(  # noqa: PLR0913 - the options of the command
         folder = TemporaryFolder()
         directory = folder.path / "run"
     store = Store(directory)
-    runner, n_shares = _open_engine(engine, workers, ray_address)
+    runner, n_shares = _open_engine(engine, workers, ray_address, max_memory)
     if not isinstance(ledger, PostgresAddress):
         _check_one_machine(runner, settings)
     # Of the models alone: the settings of the run say nothing about this attempt.
@@ -247,7 +249,7 @@ def run_selection(  # noqa: PLR0913 - the options of the command
                 source.check_replaced(artifact)
             # A run that is to stop early may have too few rows for the selection.
             if until in {None, "select"}:
-                _check_feasibility(name, artifact, settings)
+                _check_feasibility(name, artifact, settings, max_memory)
             is_read_closely = conditions.uses_close_judge(settings)
             if name == "samples" and is_read_closely and not store.has("close_grades"):
                 needed = measure_reading_time(
@@ -276,6 +278,7 @@ def run_selection(  # noqa: PLR0913 - the options of the command
             until,
             check,
         )
+        runner.rest()
         # Files are written while the run is locked, so they always fit its state.
         done = Selection(
             directory,
@@ -297,6 +300,7 @@ def _open_engine(
     name: str,
     workers: int,
     ray_address: str,
+    max_memory: float | None,
 ) -> tuple[LocalEngine | RayEngine, int]:
     """The engine, and how many processes ask endpoints by it (0: this one).
 
@@ -308,6 +312,8 @@ def _open_engine(
             raise ConfigError(
                 "an address of Ray (--ray-address) needs the engine ray (--engine ray)"
             )
+        if max_memory is not None:
+            workers = memory_forecast.fit_workers(max_memory, count_workers(workers))
         return LocalEngine(workers), 0
     # Runs without Ray do without the time that it takes to import.
     from tacos.engines.ray_cluster import N_CLIENTS, RayEngine
@@ -376,11 +382,16 @@ def _translate_read_errors(directory: Path) -> Iterator[None]:
         ) from None
 
 
-def _check_feasibility(name: str, artifact: Artifact, settings: Settings) -> None:
-    """Raise `InputError` if the pool cannot meet the request, before anything is paid for."""
+def _check_feasibility(
+    name: str, artifact: Artifact, settings: Settings, max_memory: float | None
+) -> None:
+    """Raise `InputError` if the pool cannot meet the request, before anything is paid for, and
+    `ConfigError` if it needs more memory.
+    """
     if name == "canonical_tags":
         _check_tag_quotas(artifact, settings.select)
     if name == "samples":
+        memory_forecast.check_rows(max_memory, artifact.manifest["n_rows"])
         _check_size(artifact, settings.select)
         hand_edits.check_hand_lists(artifact, settings)
 

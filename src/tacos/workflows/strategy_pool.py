@@ -108,10 +108,10 @@ class Pool(AnnotatedPool):
     def reliability(self) -> Reliability:
         """How far the scores, or the grades, can be trusted."""
         if self.by == "score":
-            return find_reliability(self.tables, self.settings, self.scores)
+            return find_reliability(self.tables, self.settings, self.scores.lazy())
         # Grades are those of the judge that graded, whoever compared.
         grading = {name: self.tables[name] for name in ("grades",)}
-        return find_reliability(grading, self.settings, self.scores)
+        return find_reliability(grading, self.settings, self.scores.lazy())
 
     @cached_property
     def encoder(self) -> Encoder:

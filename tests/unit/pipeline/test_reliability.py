@@ -155,7 +155,7 @@ def test_a_judge_that_is_another_one_today_is_not_known_by_its_name(
     for fingerprint in (shipped.fingerprint, "another", None):
         manifest = {**made, "fingerprint": fingerprint}
         tables = {"grades": Artifact(tmp_path, manifest)}
-        reliability = find_reliability(tables, done.settings, pl.DataFrame())
+        reliability = find_reliability(tables, done.settings, pl.LazyFrame())
         found.append(reliability)
         assert find_grade_reliability(tables) == reliability
     same, another, unsaid = found
@@ -181,7 +181,7 @@ def test_a_slow_tier_of_earlier_weights_is_not_known_by_its_name(
     ):
         artifact = Artifact(tmp_path, {**made, "fingerprint": fingerprint})
         tables = {"close_grades": artifact}
-        values.append(find_reliability(tables, done.settings, pl.DataFrame()).value)
+        values.append(find_reliability(tables, done.settings, pl.LazyFrame()).value)
     assert values == [shipped.reliability["all"], None]
 
 

@@ -125,7 +125,7 @@ def test_the_favoured_source_is_named_with_both_shares(source: ReportInput) -> N
     section = build_sources(source)
     assert section is not None
     first = section.values["sentences"][0]
-    n_selected = source.samples.filter("is_selected", source="long.jsonl").height
+    n_selected = source.pool.filter("is_selected", source="long.jsonl").height
     assert first.startswith("long.jsonl was favoured")
     assert "25.0% of the pool (30 of 120 rows)" in first
     assert f"({n_selected} of 20 rows)" in first
@@ -143,7 +143,7 @@ def test_comparisons_have_both_orders_and_their_scores(source: ReportInput) -> N
     flips, agreeing = section.values["kinds"]
     assert (flips["n"], flips["shown"]) == (0, []), "this judge never flips"
     assert agreeing["n"] == section.values["n_both"] > 0
-    lengths = dict(source.samples.select("id", "length").iter_rows())
+    lengths = dict(source.pool.select("id", "length").iter_rows())
     for comparison in agreeing["shown"]:
         assert {verdict.first for verdict in comparison.verdicts} == {"left", "right"}
         left, right = comparison.rows
@@ -325,7 +325,7 @@ def test_a_topic_that_the_judge_is_against_and_that_is_hardly_selected_is_worth_
         known = replace(made, summary=replace(made.summary, tastes=tastes))
         steps = [step for step in suggest_steps(known) if "--quota-tag" in step.command]
         n_taken = len(set(ids) & set(made.rows["id"]))
-        by_chance = 5 * len(ids) / made.samples.height
+        by_chance = 5 * len(ids) / made.pool.height
         assert len(steps) == (n_taken <= by_chance / 2)
         if steps:
             n_named += 1

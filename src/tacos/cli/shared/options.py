@@ -356,6 +356,13 @@ Workers = Annotated[
         help="worker processes [default: one per core]", min=0, show_default=False
     ),
 ]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(
+        help="memory of all processes, such as 6GB: fewer workers, or no run at all, where more "
+        "is forecast"
+    ),
+]
 Engine = Annotated[
     str,
     typer.Option(help="where the work runs: local, or ray (extra ray)"),

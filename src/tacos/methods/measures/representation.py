@@ -99,6 +99,7 @@ def _count_rows(groups: pl.DataFrame) -> pl.DataFrame:
             n_pool=pl.len().cast(pl.Int64),
             n_selected=pl.col("is_selected").sum().cast(pl.Int64),
         )
+        .with_columns(pl.col("group").cast(pl.String))
     )
     return counts.sort("n_pool", "group", descending=[True, False])
 

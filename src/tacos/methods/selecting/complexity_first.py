@@ -68,9 +68,10 @@ def _sort_tagged_rows(samples: pl.DataFrame) -> pl.DataFrame:
 
 def _number_tags(rows: pl.DataFrame) -> Ints:
     """The number of each tag occurrence, row after row; tags are numbered in sorted order."""
-    names = rows["tags"].explode().drop_nulls().unique().sort()
-    number = pl.col("tags").cast(pl.Enum(names)).to_physical()
-    numbered = rows.explode("tags").select(number)
+    texts = rows.select(pl.col("tags").cast(pl.List(pl.String)).explode())["tags"]
+    texts = texts.drop_nulls()
+    names = texts.unique().sort()
+    numbered = texts.cast(pl.Enum(names)).to_physical().to_frame()
     return numbered["tags"].drop_nulls().to_numpy()
 
 

@@ -87,8 +87,11 @@ def _number_judged_rows(table: pl.DataFrame, extras: StrategyInputs) -> pl.DataF
     if extras.scores is None:
         numbered = table.select("cluster", "score").with_row_index("row")
         return numbered.drop_nulls("score")
-    numbered = table.select("id").with_row_index("row")
     scores = extras.scores.select("id", "cluster", "score").drop_nulls("score")
+    if scores["id"].equals(table["id"]):
+        # The usual case, without a hash of each row
+        return scores.drop("id").with_row_index("row")
+    numbered = table.select("id").with_row_index("row")
     return numbered.join(scores, on="id").drop("id")
 
 

@@ -82,18 +82,15 @@ def number_tags(tags: pl.Series) -> RowTags:
     >>> numbered.of(2).tolist(), numbered.count_carriers().tolist()
     ([1], [1, 2])
     """
-    texts = tags.cast(pl.List(pl.String))
-    slices = [
-        texts.slice(first, N_AT_ONCE) for first in range(0, len(texts), N_AT_ONCE)
-    ]
+    slices = [tags.slice(first, N_AT_ONCE) for first in range(0, len(tags), N_AT_ONCE)]
     names: set[str] = set()
     for rows in slices:
-        names.update(rows.explode().drop_nulls().unique())
+        names.update(rows.explode().drop_nulls().unique().cast(pl.String))
     kinds = pl.Enum(sorted(names))
     numbers = [np.zeros(0, np.uint32)]
     counts = [np.zeros(1, np.int64)]
     for rows in slices:
-        distinct = rows.list.unique()
+        distinct = rows.cast(pl.List(pl.String)).list.unique()
         n_distinct = distinct.list.len().fill_null(0)
         counts.append(n_distinct.cast(pl.Int64).to_numpy())
         occurrences = distinct.explode().drop_nulls().cast(kinds)

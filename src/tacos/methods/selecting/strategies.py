@@ -328,8 +328,12 @@ def _settle_pool(
 
     Rows below the floor of correctness are left out as well, unless they must be kept.
     """
-    is_excluded = pl.col("id").is_in(list(exclude))
-    settled = pool.filter(~is_excluded).sort("id")
+    settled = pool
+    if exclude:
+        settled = pool.filter(~pl.col("id").is_in(list(exclude)))
+    # A copy of a large pool takes much memory, and most are sorted.
+    if not settled["id"].is_sorted():
+        settled = settled.sort("id")
     if not min_correctness:
         return settled
     check_floor(settled, min_correctness)
@@ -503,13 +507,17 @@ def _find_rows(
     ids: Collection[str],
 ) -> Ints:
     """The row numbers of `ids`, in their order; `InputError` for one that is not in the pool."""
-    row_of = {id_: row for row, id_ in enumerate(table["id"].to_list())}
-    missing = [id_ for id_ in ids if id_ not in row_of]
-    if missing:
+    wanted = pl.DataFrame({"id": list(ids)}, schema={"id": pl.String})
+    is_wanted = pl.col("id").is_in(wanted["id"].implode())
+    numbered = table.lazy().select("id").with_row_index("row").filter(is_wanted)
+    found = wanted.join(numbered.collect(), on="id", how="left", maintain_order="left")
+    missing = found.filter(pl.col("row").is_null())
+    if missing.height:
         raise InputError(
-            f"{len(missing)} of the given ids are not in the pool, e.g. {missing[0]!r}"
+            f"{missing.height} of the given ids are not in the pool, "
+            f"e.g. {missing['id'][0]!r}"
         )
-    return np.array([row_of[id_] for id_ in ids], np.int64)
+    return found["row"].cast(pl.Int64).to_numpy()
 
 
 def _column_values(
@@ -532,7 +540,7 @@ def _tag_matrix(
     names: Sequence[str],
 ) -> csr_array:
     """0/1, sparse, shape (rows, tags): which row carries which of the sorted tag names."""
-    distinct_tags = pl.col("tags").list.unique()
+    distinct_tags = pl.col("tags").cast(pl.List(pl.String)).list.unique()
     numbered = table.with_row_index("row").select("row", tag=distinct_tags)
     occurrences = numbered.explode("tag").drop_nulls()
     columns = pl.DataFrame({"tag": names}, schema={"tag": pl.String})

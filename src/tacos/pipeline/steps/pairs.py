@@ -248,6 +248,6 @@ def _find_cut_scores(
         n,
         tags,
         # Without tables: the cheap grades among them are another judge's.
-        find_reliability({}, settings, scores).weight,
+        find_reliability({}, settings, scores.lazy()).weight,
         config.tag_price,
     )

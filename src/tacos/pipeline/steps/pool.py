@@ -24,12 +24,19 @@ from tacos.methods.measures.selection_figures import MeasuredPool
 from tacos.methods.selecting import sizes
 from tacos.methods.selecting.limits import Limits
 from tacos.pipeline.steps.aligned_rows import join_to_samples
+from tacos.pipeline.steps.matched_rows import (
+    has_distinct_ids,
+    match_rows,
+    sort_by_id,
+)
 from tacos.pipeline.steps.reliability import Reliability, find_reliability
 from tacos.records import SCORES, Encoder, Table, add_missing_columns
 
 Tables = Mapping[str, Table]
 
+CATEGORY = pl.Categorical()
 FRAMED = "framed"
+JUDGED = ("value", "correctness")
 NO_HOMES = pl.DataFrame(schema={"id": pl.String, "cluster": pl.UInt32})
 NO_SCORES = pl.DataFrame(schema={"id": pl.String, "score": pl.Float64})
 """In place of homes and scores, where there are none."""
@@ -50,8 +57,9 @@ class AnnotatedPool:
 
     @cached_property
     def scores(self) -> pl.DataFrame:
-        """id, cluster, score and more: the newest scores."""
-        return self.tables["scores"].scan().collect()
+        """id, cluster, score, correctness: the newest scores, sorted by id."""
+        columns = ("id", "cluster", "score", "correctness")
+        return read_scores(self.tables["scores"], columns)
 
     @cached_property
     def keep(self) -> list[str]:
@@ -68,7 +76,8 @@ class AnnotatedPool:
     @cached_property
     def reliability(self) -> Reliability:
         """How far the scores can be trusted."""
-        return find_reliability(self.tables, self.settings, self.scores)
+        scores = self.tables["scores"].scan()
+        return find_reliability(self.tables, self.settings, scores)
 
     @property
     def cluster_sizes(self) -> dict[int, int]:
@@ -114,28 +123,29 @@ class AnnotatedPool:
 
 
 def measure_pool(artifacts: Tables, settings: Settings) -> MeasuredPool:
-    """The pool of a run in figures, and every selection from it, by the run's newest scores.
+    """The pool of a run in figures, and every selection from it, by the run's newest scores: the
+    table of `build_pool_table` with value, and grade if there are grades.
 
     `artifacts` are under their full names.
     """
     newest = find_newest_scores(artifacts)
     if newest is None:
         raise InputError("this run has no scores: finish it first")
-    tables = {**artifacts, "scores": artifacts[newest]}
-    pool = AnnotatedPool(tables, settings)
+    grades = None
+    if "grades" in artifacts:
+        grades = iterate_cheap_grades(artifacts["grades"], settings)
+    rows = build_pool_table(
+        artifacts,
+        iterate_homes(artifacts, settings),
+        read_scores(artifacts[newest], ("id", "score", "value", "correctness")),
+        grades,
+    )
     # Rows whose topic is not known have a number, too, but are in no cluster.
     clusters = artifacts["clusters"].scan().select("cluster").collect()["cluster"]
     is_in_cluster = pl.col("cluster").is_in(clusters.unique().implode())
-    rows = pool.rows.with_columns(cluster=pl.when(is_in_cluster).then("cluster"))
-    if pool.grades is None:
-        return MeasuredPool(rows)
-    with_grades = rows.join(
-        pool.grades.select("id", "grade"),
-        on="id",
-        how="left",
-        maintain_order="left",
+    return MeasuredPool(
+        rows.with_columns(cluster=pl.when(is_in_cluster).then("cluster"))
     )
-    return MeasuredPool(with_grades)
 
 
 def average_cheap_grades(grades: Table, settings: Settings) -> pl.DataFrame:
@@ -143,6 +153,12 @@ def average_cheap_grades(grades: Table, settings: Settings) -> pl.DataFrame:
     means = average_grade_table(grades, settings.judge.target)
     numbers = pl.col("grade", "value", "correctness")
     return means.select("id", numbers.cast(pl.Float64))
+
+
+def iterate_cheap_grades(grades: Table, settings: Settings) -> Iterator[pl.DataFrame]:
+    """id, grade: the same, batch by batch."""
+    for means in iterate_average_grades(grades, settings.judge.target):
+        yield means.select("id", pl.col("grade").cast(pl.Float64))
 
 
 def average_grade_table(grades: Table, target: float) -> pl.DataFrame:
@@ -163,6 +179,12 @@ def find_newest_scores(names: Iterable[str]) -> str | None:
     """The artifact with the scores of the last round, if there are any."""
     rounds = [name for name in names if name.startswith("scores/")]
     return max(rounds, key=lambda name: int(name.partition("/")[2]), default=None)
+
+
+def read_scores(scores: Table, columns: Sequence[str]) -> pl.DataFrame:
+    """Columns of a table SCORES, sorted by id (null: an earlier version had no such column)."""
+    complete = add_missing_columns(scores.scan(), SCORES)
+    return sort_by_id(complete.select(columns).collect())
 
 
 def read_memberships(tables: Tables, settings: Settings) -> pl.DataFrame:
@@ -332,25 +354,35 @@ def build_limits(config: SelectSettings) -> Limits:
 
 
 def build_pool_table(
-    tables: Tables, homes: Iterable[pl.DataFrame] | None, scores: pl.DataFrame
+    tables: Tables,
+    homes: Iterable[pl.DataFrame] | None,
+    scores: pl.DataFrame,
+    grades: Iterable[pl.DataFrame] | None = None,
 ) -> pl.DataFrame:
     """A row per sample, sorted by id: id, length, source, tags, cluster (null: in none), score (the
-    best one; null: not judged), correctness (null: the judge gave none).
+    best one; null: not judged), correctness (null: the judge gave none), value where `scores` has
+    it, and grade where there are `grades` (id and grade, as a row-wise stage makes them).
 
-    `homes` are those of `iterate_homes`; without them, no row has a cluster.
+    `homes` are those of `iterate_homes`; without them, no row has a cluster. Sources and tags are
+    categories, so that a row takes some 100 bytes; `scores` that are sorted by id need no copy.
     """
     samples = tables["samples"].batches(["id", "length", "source"])
-    tags = tables["canonical_tags"].batches(["id", "tags"])
-    rows = join_to_samples(samples, tags)
+    rows: Iterable[pl.DataFrame] = join_to_samples(
+        samples, tables["canonical_tags"].batches(["id", "tags"])
+    )
+    compact = pl.col("source").cast(CATEGORY), pl.col("tags").cast(pl.List(CATEGORY))
+    rows = (batch.with_columns(compact) for batch in rows)
     if homes is not None:
         rows = join_to_samples(rows, homes)
     else:
         no_cluster = pl.lit(None, pl.UInt32)
         rows = (batch.with_columns(cluster=no_cluster) for batch in rows)
-    pool = pl.concat(rows)
-    # A left join: a sample without a score stays in the pool.
-    best = take_best_scores(scores).select("id", "score", "correctness")
-    return pool.join(best, on="id", how="left").sort("id")
+    if grades is not None:
+        rows = join_to_samples(rows, grades)
+    pool = sort_by_id(pl.concat(rows))
+    numbers = ["score", *(name for name in JUDGED if name in scores.columns)]
+    best = take_best_scores(scores).select("id", *numbers)
+    return pool.hstack(match_rows(pool["id"], best))
 
 
 def take_best_scores(scores: pl.DataFrame) -> pl.DataFrame:
@@ -359,7 +391,7 @@ def take_best_scores(scores: pl.DataFrame) -> pl.DataFrame:
     In `paper` a sample has a score in each of its clusters, and the best one counts.
     """
     complete = add_missing_columns(scores, SCORES)
-    if complete["id"].is_unique().all():
+    if has_distinct_ids(complete):
         # The usual case, without a group of each row
         return complete.select("id", "score", "value", "correctness")
     # The two numbers are the same in each cluster.

@@ -53,7 +53,7 @@ class Reliability(NamedTuple):
 def find_reliability(
     tables: Mapping[str, Table],
     settings: Settings,
-    scores: pl.DataFrame,
+    scores: pl.LazyFrame,
 ) -> Reliability:
     """The reliability of `scores`, a table SCORES that the judge of these tables and settings made.
 
@@ -73,8 +73,9 @@ def find_reliability(
     for embedded in _list_embedded_judges(settings):
         if embedded.name == scoring:
             return _read_own_card(embedded, _list_scoring_tables(tables))
-    if "error" in scores.columns:
-        from_errors = judge_reliability.estimate_from_errors(scores)
+    if "error" in scores.collect_schema().names():
+        errors = scores.select("score", "error", "component").collect()
+        from_errors = judge_reliability.estimate_from_errors(errors)
         if from_errors is not None:
             return Reliability(from_errors, OF_VERDICTS)
     if settings.judge.mode == "singleton" and "grades" in tables:
@@ -106,8 +107,9 @@ def list_held_out_shares(
     """
     if not reliability.basis.startswith(OF_CARD):
         return []
-    cards = [close_judge.load_without_reader()]
-    if _find_model(tables, "close_grades") != close_judge.NAME:
+    if _find_model(tables, "close_grades") == close_judge.NAME:
+        cards = [close_judge.load_without_reader()]
+    else:
         cards = _list_embedded_judges(settings)
     for embedded in cards:
         if _read_card(embedded) == reliability:

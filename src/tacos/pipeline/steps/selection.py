@@ -25,6 +25,7 @@ from tacos.methods.selecting.strategies import Choice
 from tacos.methods.selecting.strategy_inputs import QuestionVectors, StrategyInputs
 from tacos.pipeline.steps import pool as pool_steps
 from tacos.pipeline.steps import repeats
+from tacos.pipeline.steps.matched_rows import match_rows
 from tacos.pipeline.steps.pool import AnnotatedPool, Tables
 from tacos.records import StageOutput, build_reject_frame
 
@@ -134,16 +135,13 @@ class PoolSelection(AnnotatedPool):
     @cached_property
     def pool(self) -> pl.DataFrame:
         """Every sample that is not excluded."""
-        table = self.rows.filter(~pl.col("id").is_in(self.exclude))
+        table = self.rows
+        if self.exclude:
+            table = table.filter(~pl.col("id").is_in(self.exclude))
         if not self.settings.select.conversations:
             return table
         conversations = repeats.find_conversations(self.tables["samples"])
-        return table.join(
-            conversations,
-            on="id",
-            how="left",
-            maintain_order="left",
-        )
+        return table.hstack(match_rows(table["id"], conversations))
 
     @cached_property
     def strategy_inputs(self) -> StrategyInputs:

@@ -139,7 +139,8 @@ def _build_reserves(
 ) -> list[Reserve]:
     """The groups of rows that exact quotas and length matching need on the shortlist."""
     limits = pool_steps.build_limits(settings.select)
-    if not limits:
+    # Conversations and near-duplicates are upper limits: they need no rows.
+    if not (limits.per_source or limits.per_tag or limits.match_length):
         return []
     everyone = pool_steps.build_pool_table(tables, None, NO_SCORES)
     pool = everyone.filter(~pl.col("id").is_in(excluded))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -71,38 +72,40 @@ def describe_clusters(pool: pl.DataFrame) -> ClusterTable:
     """The clusters of a pool: id, cluster (null: in none), cluster_name, score (null: not rated),
     is_selected.
     """
-    scored = pool.drop_nulls("score").with_columns(pl.col("score").cast(pl.Float64))
+    # Names of clusters need not be different; rows in none have no number.
+    group = pl.col("cluster").cast(pl.String).fill_null("-1").cast(pl.Categorical)
+    labelled = pool.select("id", "score", "is_selected", "cluster_name", group=group)
+    standings = measure_representation(labelled.select("group", "is_selected"))
+    names = dict(labelled.unique("group").select("group", "cluster_name").iter_rows())
+    score = pl.col("score").cast(pl.Float64)
+    scored = labelled.select("id", "is_selected", "group", score).drop_nulls("score")
     low = _as_number(scored["score"].min())
     high = _as_number(scored["score"].max())
-    # Names of clusters need not be different; rows in none have no number.
-    labelled = pool.with_columns(group=pl.format("{}", pl.col("cluster").fill_null(-1)))
-    standings = measure_representation(labelled.select("group", "is_selected"))
-    by_group = {row["group"]: row for row in standings.iter_rows(named=True)}
-    names = dict(labelled.unique("group").select("group", "cluster_name").iter_rows())
-    ranked = _rank_rows(scored, low, high)
-    groups = {
-        str(key[0]): rows
-        for key, rows in ranked.partition_by("group", as_dict=True).items()
-    }
+    means = _average_scores(scored)
+    bins = _count_bins(scored, low, high)
+    ends = _find_ends(scored)
     clusters = []
-    for group, figures in by_group.items():
-        rows = groups.get(group, ranked.clear())
-        chosen = rows.filter("is_selected")
+    for figures in standings.iter_rows(named=True):
+        group_name = figures["group"]
+        n_scored, mean_score, mean_selected = means.get(group_name, (0, None, None))
+        best, worst = ends[group_name] if n_scored > 1 else (None, None)
         clusters.append(
             ClusterFacts(
-                number=None if group == "-1" else int(group),
-                name=names[group],
+                number=None if group_name == "-1" else int(group_name),
+                name=names[group_name],
                 n_pool=figures["n_pool"],
                 n_selected=figures["n_selected"],
                 expected=figures["expected"],
                 standing=figures["standing"],
-                n_scored=rows.height,
-                mean_score=_as_mean(rows),
-                mean_selected=_as_mean(chosen),
-                bins=_count_bins(rows),
-                selected_bins=_count_bins(chosen),
-                best=_take_example(rows, 0) if rows.height > 1 else None,
-                worst=_take_example(rows, -1) if rows.height > 1 else None,
+                n_scored=n_scored,
+                mean_score=mean_score,
+                mean_selected=mean_selected,
+                bins=tuple(bins[group_name, each][0] for each in range(N_BINS)),
+                selected_bins=tuple(
+                    bins[group_name, each][1] for each in range(N_BINS)
+                ),
+                best=best,
+                worst=worst,
             )
         )
     return ClusterTable(clusters, low, high)
@@ -126,35 +129,56 @@ def build_bar_path(counts: Sequence[int]) -> str:
     return "".join(bars)
 
 
-def _rank_rows(scored: pl.DataFrame, low: float, high: float) -> pl.DataFrame:
-    """Rated rows with their group and bin, the best first; equal scores by id."""
+Means = dict[str, tuple[int, float | None, float | None]]
+Bins = Mapping[tuple[str, int], tuple[int, int]]
+Ends = dict[str, tuple[ExampleRow, ExampleRow]]
+
+
+def _average_scores(scored: pl.DataFrame) -> Means:
+    """Group -> rated rows, their mean score, and that of the selected ones (None: none)."""
+    means = scored.group_by("group").agg(
+        n=pl.len(),
+        mean=pl.col("score").mean(),
+        mean_selected=pl.col("score").filter("is_selected").mean(),
+    )
+    return {
+        group: (n, mean, selected) for group, n, mean, selected in means.iter_rows()
+    }
+
+
+def _count_bins(scored: pl.DataFrame, low: float, high: float) -> Bins:
+    """Group and bin -> rated rows, and selected ones among them."""
     width = (high - low) / N_BINS or 1.0
     # The largest score belongs to the last bin, not to one of its own.
     number = ((pl.col("score") - low) / width).floor().cast(pl.Int64)
-    return scored.select(
-        "id",
-        "score",
-        "is_selected",
-        group=pl.format("{}", pl.col("cluster").fill_null(-1)),
-        bin=number.clip(0, N_BINS - 1),
-    ).sort("score", "id", descending=[True, False])
+    counts = scored.group_by("group", bin=number.clip(0, N_BINS - 1)).agg(
+        n=pl.len(), n_selected=pl.col("is_selected").sum()
+    )
+    bins: dict[tuple[str, int], tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for group, place, n, n_selected in counts.iter_rows():
+        bins[group, place] = (n, n_selected)
+    return bins
 
 
-def _count_bins(rows: pl.DataFrame) -> tuple[int, ...]:
-    """Rows in each bin."""
-    counts = dict(rows["bin"].value_counts().iter_rows())
-    return tuple(counts.get(number, 0) for number in range(N_BINS))
+def _find_ends(scored: pl.DataFrame) -> Ends:
+    """Group -> its best and its worst row; of equal scores the smaller id is the better one."""
+    score = pl.col("score")
+    is_best = score == score.max().over("group")
+    is_worst = score == score.min().over("group")
+    # Sorted in full, a large pool would stand in memory once more.
+    candidates = scored.filter(is_best | is_worst)
+    ranked = candidates.sort("score", "id", descending=[True, False])
+    groups = ranked.partition_by("group", as_dict=True)
+    return {
+        str(group): (_take_example(rows, 0), _take_example(rows, -1))
+        for (group,), rows in groups.items()
+    }
 
 
 def _take_example(ranked: pl.DataFrame, place: int) -> ExampleRow:
     """The row at a place of a ranking."""
     row = ranked.row(place, named=True)
     return ExampleRow(row["id"], row["score"], row["is_selected"])
-
-
-def _as_mean(rows: pl.DataFrame) -> float | None:
-    """The mean score; None over no row."""
-    return None if rows.is_empty() else _as_number(rows["score"].mean())
 
 
 def _as_number(value: object) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from tacos.methods.measures.selection_figures import Figures
+from tacos.methods.selecting.row_tags import number_tags
 from tacos.report.figure_texts import NOT_KNOWN, format_figure, format_share
 from tacos.report.figures import INK, LONGEST, POOL, RANDOM, SELECTED, build_figure
 from tacos.report.page_parts import DataTable, Figure
@@ -46,30 +47,21 @@ def measure_random_range(tags: pl.Series, n: int, seed: int) -> RandomRange | No
     """Coverage and tags per row of `n` random rows, from draws; `tags` has a list per row of the
     pool (null: not known). None where no row is drawn or no row has a tag.
     """
-    known = tags.list.unique()
-    occurrences = (
-        pl.DataFrame({"tag": known})
-        .with_row_index("row")
-        .explode("tag")
-        .drop_nulls("tag")
-        .with_columns(pl.col("tag").rank("dense").cast(pl.Int64) - 1)
-    )
-    if occurrences.is_empty() or n == 0:
+    numbered = number_tags(tags)
+    numbers, starts = numbered.numbers, numbered.starts
+    if not len(numbers) or n == 0:
         return None
-    lengths = known.list.len().fill_null(0).cast(pl.Int64).to_numpy()
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    numbers = occurrences["tag"].to_numpy()
-    is_known = known.is_not_null().to_numpy()
+    lengths = np.diff(starts)
+    is_known = tags.is_not_null().to_numpy()
     n_draws = int(np.clip(N_ROWS_DRAWN // n, FEWEST_DRAWS, MOST_DRAWS))
     rng = np.random.default_rng(seed)
-    n_tags = int(numbers.max()) + 1
     coverage = np.zeros(n_draws)
     mean_tags = np.zeros(n_draws)
     for draw in range(n_draws):
         rows = rng.choice(
             len(lengths), min(n, len(lengths)), replace=False, shuffle=False
         )
-        is_covered = np.zeros(n_tags, bool)
+        is_covered = np.zeros(numbered.n_tags, bool)
         own = lengths[rows]
         # The places of all tags of the rows drawn, one row after the other
         ends = np.cumsum(own)

@@ -8,7 +8,6 @@ import polars as pl
 
 from tacos.config import Settings
 from tacos.pipeline.steps import pool as pool_steps
-from tacos.pipeline.steps.pool import find_newest_scores, take_best_scores
 from tacos.report.facts import UNCLUSTERED
 from tacos.store.artifacts import Artifact
 
@@ -24,19 +23,15 @@ def read_pool_rows(
     `selected` are the ids of the selection. Raises `InputError` if the run has no scores.
     """
     rows = pool_steps.measure_pool(artifacts, settings).table
-    names = artifacts["clusters"].scan().select("cluster", cluster_name="name").unique()
-    newest = find_newest_scores(artifacts)
-    values = pl.DataFrame(schema={"id": pl.String, "value": pl.Float64})
-    if newest is not None:
-        scores = artifacts[newest].scan().collect()
-        values = take_best_scores(scores).select("id", "value")
-    return (
-        rows.join(values, on="id", how="left", maintain_order="left")
-        .join(names.collect(), on="cluster", how="left", maintain_order="left")
-        .with_columns(
-            pl.col("cluster_name").fill_null(UNCLUSTERED),
-            is_selected=pl.col("id").is_in(selected.implode()),
-        )
+    clusters = artifacts["clusters"].scan().select("cluster", "name").unique()
+    name = pl.col("cluster").replace_strict(
+        dict(clusters.collect().iter_rows()),
+        default=UNCLUSTERED,
+        return_dtype=pl.Categorical,
+    )
+    return rows.with_columns(
+        cluster_name=name,
+        is_selected=pl.col("id").is_in(selected.implode()),
     )
 
 

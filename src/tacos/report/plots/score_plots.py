@@ -65,7 +65,7 @@ def draw_score_length(pool: pl.DataFrame, drawn: pl.DataFrame) -> Figure | None:
 
     `pool` has length, score and is_selected of every row; `drawn` are those that become dots.
     """
-    rated = pool.drop_nulls("score")
+    rated = pool.select("length", "score", "is_selected").drop_nulls("score")
     if rated.height < 2:
         return None
     of_pool = correlate_ranks(rated, "score", "length")
@@ -91,7 +91,7 @@ def draw_value_correctness(pool: pl.DataFrame, drawn: pl.DataFrame) -> Figure | 
     The columns are those of `draw_score_length`, and value and correctness.
     """
     columns = ["value", "correctness"]
-    rated = pool.drop_nulls(columns)
+    rated = pool.select(*columns, "is_selected").drop_nulls(columns)
     if rated.height < 2:
         return None
     of_pool = correlate_ranks(rated, "value", "correctness")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-import polars as pl
-
+from tacos.pipeline.steps.matched_rows import count_distinct_ids
 from tacos.pipeline.steps.pool import find_newest_scores
 from tacos.report.facts import LEFT_OUT
 from tacos.report.judge_words import name_judge
@@ -83,7 +82,7 @@ def _list_steps(source: ReportInput) -> Iterator[FunnelStep]:
             yield build_step(name, n, losses)
     graded = source.artifacts.get("grades")
     if graded is not None:
-        n_graded = int(graded.scan().select(pl.col("id").n_unique()).collect().item())
+        n_graded = count_distinct_ids(graded.scan())
         yield build_step(
             "graded one by one", n_graded, [], f"by {name_judge(graded.model)}"
         )
@@ -121,7 +120,7 @@ def _list_judged(
     summary = source.summary
     if "shortlist" in source.artifacts and not summary.shortlist_note:
         shortlist = source.artifacts["shortlist"].scan()
-        n = int(shortlist.select(pl.col("id").n_unique()).collect().item())
+        n = count_distinct_ids(shortlist)
         rules = [
             (f"left out by the rule {reason.removeprefix(LEFT_OUT)}", count)
             for reason, count in summary.rejects.get("shortlist", {}).items()
@@ -130,7 +129,7 @@ def _list_judged(
     newest = find_newest_scores(source.artifacts)
     if newest is not None:
         scored = source.artifacts[newest].scan().drop_nulls("score")
-        n = int(scored.select(pl.col("id").n_unique()).collect().item())
+        n = count_distinct_ids(scored)
         yield "scored", n, [], ""
 
 

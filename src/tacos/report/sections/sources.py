@@ -7,7 +7,11 @@ from typing import Any
 import polars as pl
 
 from tacos.methods.measures.value_shares import bound_share
-from tacos.pipeline.steps.pool import average_cheap_grades
+from tacos.pipeline.steps.matched_rows import (
+    has_distinct_ids,
+    match_rows,
+    sort_by_id,
+)
 from tacos.report.figure_texts import format_score, format_share
 from tacos.report.page_parts import DataTable, Section
 from tacos.report.report_input import ReportInput
@@ -30,9 +34,9 @@ MAX_FILES = 100
 
 def build_sources(source: ReportInput) -> Section | None:
     """A line per file, the most favoured first; None for a run over one file."""
-    table = _tabulate(source)
-    if table.height < 2:
+    if source.pool["source"].n_unique() < 2:
         return None
+    table = _tabulate(source)
     n_pool = source.summary.n_samples
     n_selected = source.summary.n_selected
     lines = table.to_dicts()
@@ -57,18 +61,22 @@ def build_sources(source: ReportInput) -> Section | None:
 
 def _tabulate(source: ReportInput) -> pl.DataFrame:
     """source, n, n_selected, ratio, length, grade and score (means; null: none), by ratio."""
-    rows = source.samples.join(_average_scores(source), on="id", how="left")
-    if "grades" in source.artifacts:
-        grades = average_cheap_grades(source.artifacts["grades"], source.settings)
-        rows = rows.join(grades.select("id", "grade"), on="id", how="left")
+    columns = ["source", "length", "is_selected"]
+    if "grade" in source.pool.columns:
+        rows = source.pool.select(*columns, "grade")
     else:
-        rows = rows.with_columns(grade=pl.lit(None, pl.Float64))
-    table = rows.group_by("source").agg(
-        n=pl.len(),
-        n_selected=pl.col("is_selected").sum(),
-        length=pl.col("length").mean(),
-        grade=pl.col("grade").mean(),
-        score=pl.col("score").mean(),
+        rows = source.pool.select(*columns, grade=pl.lit(None, pl.Float64))
+    scores = match_rows(source.pool["id"], _average_scores(source))
+    table = (
+        rows.hstack(scores)
+        .group_by("source")
+        .agg(
+            n=pl.len(),
+            n_selected=pl.col("is_selected").sum(),
+            length=pl.col("length").mean(),
+            grade=pl.col("grade").mean(),
+            score=pl.col("score").mean(),
+        )
     )
     share = pl.col("n_selected") / pl.col("n_selected").sum()
     of_pool = pl.col("n") / pl.col("n").sum()
@@ -79,8 +87,8 @@ def _tabulate(source: ReportInput) -> pl.DataFrame:
 
 def _average_scores(source: ReportInput) -> pl.DataFrame:
     """id and score: a row may have a score in each of several clusters."""
-    scores = source.made.scores.select("id", "score").drop_nulls()
-    if scores["id"].is_unique().all():
+    scores = sort_by_id(source.made.scores.select("id", "score").drop_nulls())
+    if has_distinct_ids(scores):
         return scores
     return scores.group_by("id").agg(pl.col("score").mean())
 

@@ -1,0 +1,68 @@
+"""`tacos select --max-memory`: fewer workers, else one line before anything is asked or graded."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tacos.cli import app
+from tacos.errors import ConfigError
+from tacos.workflows import memory_forecast
+from tacos.workflows.memory_forecast import MAIN, PER_ROW, PER_WORKER
+
+
+def write_rows(folder: Path, n: int) -> Path:
+    """A file of n different rows."""
+    path = folder / "rows.csv"
+    lines = [f"Name river {place}.,It is river {place}." for place in range(n)]
+    path.write_text("\n".join(["instruction,output", *lines]))
+    return path
+
+
+def test_as_many_workers_as_fit_beside_the_main_process() -> None:
+    room_for_two = MAIN + 2.5 * PER_WORKER
+    assert memory_forecast.fit_workers(room_for_two, 8) == 2
+    assert memory_forecast.fit_workers(room_for_two, 1) == 1
+    # Without a worker, the main process does the work itself.
+    assert memory_forecast.fit_workers(MAIN, 8) == 1
+
+
+def test_less_than_the_main_process_takes_is_refused() -> None:
+    with pytest.raises(ConfigError, match="too little"):
+        memory_forecast.fit_workers(MAIN / 2, 8)
+
+
+def test_rows_are_refused_with_what_they_need_and_how_many_would_fit() -> None:
+    limit = MAIN + 1_000_000 * PER_ROW
+    memory_forecast.check_rows(limit, 1_000_000)
+    memory_forecast.check_rows(None, 10**9)
+    with pytest.raises(ConfigError, match="enough for 1,000,000 rows") as caught:
+        memory_forecast.check_rows(limit, 2_000_000)
+    needed = (MAIN + 2_000_000 * PER_ROW) / 1e9
+    assert f"2,000,000 rows take some {needed:.1f} GB" in str(caught.value)
+
+
+def test_a_run_that_would_not_fit_stops_after_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Files of millions of rows would take minutes to read.
+    monkeypatch.setattr(memory_forecast, "PER_ROW", 1e9)
+    data = write_rows(tmp_path, 20)
+    run = tmp_path / "run"
+    words = ["select", data, "-n", 2, "--run", run, "--max-memory", "6GB"]
+    done = CliRunner().invoke(
+        app, [*map(str, words), "-o", str(tmp_path / "out.jsonl")]
+    )
+    assert isinstance(done.exception, ConfigError)
+    assert str(done.exception).startswith("20 rows take some 20.9 GB")
+    assert (run / "samples").is_dir()
+    assert not (run / "tags").exists()
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_what_is_no_amount_of_memory_is_refused_before_anything(tmp_path: Path) -> None:
+    data = write_rows(tmp_path, 20)
+    done = CliRunner().invoke(app, ["select", str(data), "--max-memory", "6 rows"])
+    assert isinstance(done.exception, ConfigError)
+    assert "write 6GB or 800MB" in str(done.exception)
+    assert list(tmp_path.iterdir()) == [data]
