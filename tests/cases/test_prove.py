@@ -5,6 +5,7 @@ the first training, how it goes on after kills, and what is refused.
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from tests.experiment_world import (
     N_ROWS,
+    N_SELECTED,
     OWN,
     SHORT,
     copy_experiment,
@@ -23,6 +25,7 @@ from tests.experiment_world import (
     prove,
     read_results,
     selected,
+    write_lines,
 )
 from tests.small_world import make_rows, run_command
 
@@ -36,6 +39,7 @@ from tacos.errors import (
     TacosError,
     TrainingError,
 )
+from tacos.workflows.silent_progress import SilentProgress
 
 __all__ = ["place", "selected"]
 
@@ -111,12 +115,13 @@ def test_another_plan_in_the_same_folder_is_refused(
     prove(selected, plan_only=True)
     for changed, names in {
         "primary": ({"primary": "preference"}, "primary"),
-        "recipe": ({"values": ["epochs=2"]}, "recipe_hash"),
-        "seeds": ({"seeds": 3}, "arms"),
-        "items": ({"n_items": 9}, "instruments"),
+        "recipe": ({"values": ["epochs=2"]}, r"recipe: tiny, not tiny \(changed\)"),
+        "seeds": ({"seeds": 3}, "seeds: 2, not 3"),
+        "items": ({"n_items": 9}, "items of answer-loss: 30, not 9"),
     }.values():
-        with pytest.raises(RunError, match=f"declared otherwise.*{names}"):
+        with pytest.raises(RunError, match=f"declared otherwise.*{names}") as caught:
             prove(selected, **changed)
+        assert "{" not in str(caught.value)
 
 
 def test_a_plan_that_was_edited_is_refused(selected: Path, place: Path) -> None:
@@ -208,8 +213,131 @@ def test_scores_of_other_items_are_refused(
     copy_experiment(finished)
     path = Path("out/scores/random/seed-1.jsonl")
     path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
-    with pytest.raises(RunError, match="lacks items of the plan: delete it"):
-        prove(selected)
+    for text in ("".join(path.read_text().splitlines(keepends=True)[1:]), "{", "1\n"):
+        path.write_text(text)
+        with pytest.raises(RunError, match=r"random/seed-1\.jsonl .*: delete it"):
+            prove(selected)
+
+
+@pytest.mark.parametrize("arm", ["selection", "untrained"])
+def test_scores_that_are_gone_are_made_again_with_a_model_that_was_removed(
+    selected: Path, place: Path, finished: Path, arm: str
+) -> None:
+    copy_experiment(finished)
+    for model in Path("out").glob("trained/*/*/model"):
+        shutil.rmtree(model)
+    Path(f"out/scores/{arm}/seed-0.jsonl").unlink()
+    assert not prove(selected).results.missing
+    assert read_results() == read_results(finished)
+    assert not Path(f"out/trained/{arm}/seed-0/model").exists()
+
+
+def test_a_training_that_is_gone_is_done_again_and_missing_until_then(
+    selected: Path, place: Path, finished: Path
+) -> None:
+    copy_experiment(finished)
+    shutil.rmtree("out/trained/full")
+    assert prove(selected, plan_only=True).results.missing == [("full", 0)]
+    assert not prove(selected).results.missing
+    assert read_results() == read_results(finished)
+
+
+def test_models_without_their_plan_are_refused(
+    selected: Path, place: Path, finished: Path
+) -> None:
+    copy_experiment(finished)
+    Path("out/plan.json").unlink()
+    for name in ("trained", "scores"):
+        with pytest.raises(
+            RunError, match=rf"holds {name}/ and no plan\.json"
+        ) as caught:
+            prove(selected, primary="preference")
+        assert "\n" not in str(caught.value)
+        assert not Path("out/plan.json").exists()
+        shutil.rmtree(f"out/{name}")
+
+
+def test_rows_of_a_plan_that_is_gone_are_written_anew(
+    selected: Path, place: Path
+) -> None:
+    prove(selected, plan_only=True)
+    rows = Path("out/data/random/seed-0.jsonl")
+    declared = rows.read_bytes()
+    rows.write_text("another\n")
+    Path("out/plan.json").unlink()
+    prove(selected, plan_only=True)
+    assert rows.read_bytes() == declared
+
+
+class Heard(SilentProgress):
+    """Keeps what is announced."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def announce(self, text: str) -> None:
+        self.texts.append(text)
+
+
+def test_rows_that_are_not_trained_on_are_said_when_training_starts(
+    selected: Path, place: Path
+) -> None:
+    heard = Heard()
+    prove(selected, values=["held_out=0.05"], progress=heard, **SHORT)
+    # One of the selected rows asks what a held-out one asks.
+    said = f"not trained on: 1 of {N_SELECTED - 1} rows: held out by the recipe"
+    assert heard.texts.count(said) == 6
+
+
+def test_pairs_alone_decide_where_nothing_else_is_given(
+    selected: Path, place: Path
+) -> None:
+    proof = prove(selected, held_out=(), plan_only=True)
+    assert proof.results.plan.primary == "preference"
+
+
+def test_columns_that_settings_name_are_read(place: Path) -> None:
+    rows = [
+        {"Frage": row["instruction"], "Antwort": row["output"]} for row in make_rows(60)
+    ]
+    named = {"ingest": {"instruction": "Frage", "response": "Antwort"}}
+    write_lines(Path("german.jsonl"), rows[:9])
+    tacos.select(rows, n=20, run="run", settings=named, **OWN)
+    # Those of the run are the run's own, those of held-out answers are given.
+    proof = prove(Path("run"), held_out="german.jsonl", settings=named, **SHORT)
+    assert not proof.results.missing
+    assert proof.results.plan.instruments[0].n_items == 9
+
+
+def test_items_without_room_for_an_answer_are_named(
+    selected: Path, place: Path
+) -> None:
+    answer = "A map of the island."
+    long = [
+        {"instruction": f"Why {i}? " + "word " * n_words, "output": answer * n_answers}
+        for i, (n_words, n_answers) in enumerate([(900, 1), (3, 1), (3, 300)])
+    ]
+    write_lines(Path("long.jsonl"), long)
+    proof = prove(selected, held_out="long.jsonl", preferences=(), **SHORT)
+    assert list(proof.results.left_out) == [
+        "answer-loss: 1 of 3 items left out, whose question alone has 512 tokens or more "
+        "(max_length).",
+        "answer-loss: 1 of 3 items measured without the end of an answer, which was cut at 512 "
+        "tokens (max_length).",
+    ]
+    assert {part.n_items for part in proof.results.comparisons} == {2}
+    page = Path("out/report.html").read_text()
+    assert proof.results.left_out[0] in page
+    assert "6 models and 2 items" in page
+
+
+def test_a_file_of_selected_rows_stands_for_its_run(place: Path) -> None:
+    tacos.select(make_rows(60), n=20, run="rows.jsonl.run", output="rows.jsonl", **OWN)
+    of_run = prove(Path("rows.jsonl.run"), output="of_run", plan_only=True).results.plan
+    of_file = prove(Path("rows.jsonl"), output="of_file", plan_only=True).results.plan
+    assert of_file == of_run
+    with pytest.raises(OutputError, match=r"rows\.jsonl\.run is a run, whose files"):
+        prove(Path("rows.jsonl"), output="rows.jsonl.run")
 
 
 @pytest.mark.parametrize(
@@ -217,8 +345,20 @@ def test_scores_of_other_items_are_refused(
     [
         ({"held_out": (), "preferences": ()}, ConfigError, "nothing to measure by"),
         ({"seeds": 1}, ConfigError, "give 2 at least"),
-        ({"primary": "duels"}, ConfigError, "primary"),
-        ({"primary": "preference", "preferences": ()}, ConfigError, "primary"),
+        ({"primary": "duels"}, ConfigError, "without questions and a judge"),
+        (
+            {"primary": "preference", "preferences": ()},
+            ConfigError,
+            r"without pairs.*\(--primary answer-loss\)",
+        ),
+        ({"primary": "loss"}, ConfigError, "unknown primary"),
+        # A file that is wrong is said first.
+        ({"primary": "duels", "held_out": "absent"}, InputError, "absent"),
+        (
+            {"held_out": "other.jsonl"},
+            InputError,
+            r"other\.jsonl.*--settings FILE\) with the lines \[ingest\], instruction =",
+        ),
         ({"without": "random"}, ConfigError, "arm to go without"),
         ({"model": "./nowhere"}, ConfigError, "does not exist"),
         ({"model": None}, ConfigError, "--model"),
@@ -243,10 +383,12 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(
     kind: type[TacosError],
     says: str,
 ) -> None:
+    Path("other.jsonl").write_text('{"Frage": "Wer?", "Antwort": "Ich."}\n')
     with pytest.raises(kind, match=says) as caught:
         prove(selected, **given)
+    assert "--set " not in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert not Path("out/plan.json").exists()
+    assert not Path("out").exists()
 
 
 def test_items_may_be_named_with_the_hash_of_their_file(
@@ -299,6 +441,11 @@ def test_the_command_prints_the_verdict_and_json(selected: Path, place: Path) ->
     assert "This shows the mechanics, and is no evidence" in text
     assert "selection and random" in text or "than random" in text
     assert "report: out/report.html" in text
+    # Each difference in full, in 80 columns.
+    for head in ("against", "95% interval", "seen from", "answer-loss"):
+        assert head in text
+    assert "is found in 80 of 100 such experiments" in " ".join(text.split())
+    assert max(len(line) for line in text.splitlines() if line[0] in "┏┃│└") <= 80
     code, text = run_command(*words, *items, "--json")
     assert code == 0
     assert json.loads(text)["missing"] == []

@@ -32,6 +32,7 @@ from tacos.errors import (
     TacosError,
     TrainingError,
 )
+from tacos.trainers.training_check import PACKAGES
 
 __all__ = ["place", "selected"]
 
@@ -56,6 +57,7 @@ def fail(kind: type[TacosError], says: str, run: Path, **given: Any) -> None:
     [
         ("memory", TrainingError, "the trainer ran out of memory: .*--set"),
         ("disk", OutputError, "the disk is full: .*make room"),
+        ("writer", OutputError, "the disk is full: .*make room"),
         ("fail", TrainingError, r"did not return a loss.*trainer\.log"),
         ("template", TrainingError, "is not the chat template of the recipe"),
         ("nan=2", TrainingError, "the loss is nan at step 2"),
@@ -125,6 +127,21 @@ def test_without_an_environment_it_says_how_to_make_one(
 def test_a_python_without_torch_is_named(selected: Path, place: Path) -> None:
     given = {"trainer_python": sys.executable}
     fail(ConfigError, "has no torch.*setup-train", selected, **given)
+
+
+def test_a_python_whose_trl_is_not_whole_is_named(selected: Path, place: Path) -> None:
+    # What pip notes of packages is there, the packages are not.
+    for package in PACKAGES:
+        noted = Path(f"noted/{package}-1.0.dist-info/METADATA")
+        noted.parent.mkdir(parents=True)
+        noted.write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    python = Path("bare")
+    python.write_text(
+        f'#!/bin/sh\nPYTHONPATH={Path("noted").absolute()} exec {sys.executable} -S "$@"\n'
+    )
+    python.chmod(0o755)
+    given = {"trainer_python": python}
+    fail(ConfigError, "has no trl: .*setup-train", selected, **given)
 
 
 def test_no_gpu_is_one_line(selected: Path, place: Path) -> None:

@@ -144,9 +144,15 @@ def test_one_duel_is_that_of_tacos_duel(
     assert [duel.winners for duel in own] == [duel.winners for duel in alone.duels]
 
 
+def declare_duels_to_decide(folder: Path, run: Path, server: FaultServer) -> None:
+    """Put the plan of another experiment, by which duels decide, before models that are there."""
+    prove(run, output="other", primary="duels", plan_only=True, **judge_by(server))
+    shutil.copy("other/plan.json", folder)
+
+
 def test_duels_may_decide(selected: Path, judged: Path, server: FaultServer) -> None:
     # Another plan of the same models.
-    (judged / "plan.json").unlink()
+    declare_duels_to_decide(judged, selected, server)
     results = prove(selected, primary="duels", **judge_by(server)).results
     primary = [part for part in results.comparisons if part.is_primary]
     assert [(part.instrument, part.other) for part in primary] == [
@@ -249,12 +255,12 @@ def test_a_judge_that_stops_loses_no_training(
 def test_a_judge_without_the_form_stops_early_in_one_line(
     selected: Path, unjudged: Path
 ) -> None:
-    (unjudged / "plan.json").unlink()
-    with (
-        FaultServer(Behaviour({"invalid-json!": 1.0})) as server,
-        pytest.raises(FailureRateError, match="stage duel: stopped early") as caught,
-    ):
-        prove(selected, primary="duels", **judge_by(server))
+    with FaultServer(Behaviour({"invalid-json!": 1.0})) as server:
+        declare_duels_to_decide(unjudged, selected, server)
+        with pytest.raises(
+            FailureRateError, match="stage duel: stopped early"
+        ) as caught:
+            prove(selected, primary="duels", **judge_by(server))
     assert "\n" not in str(caught.value)
     results = json.loads((unjudged / "results.json").read_text())
     assert results["verdict"] == "No verdict yet: the duels are not judged."
@@ -312,12 +318,12 @@ def test_another_judge_or_other_questions_are_another_plan(
     shutil.copy("wonders.jsonl", "all.jsonl")
     lines = Path("wonders.jsonl").read_text().splitlines(keepends=True)
     Path("wonders.jsonl").write_text("".join(lines[1:]))
-    with pytest.raises(RunError, match="instruments: "):
+    with pytest.raises(RunError, match="items of duels: 11, not 10"):
         prove(selected, **judge_by(server))
     shutil.copy("all.jsonl", "wonders.jsonl")
     shorter = judge_by(server)
     shorter["settings"]["answer"] = {"max_tokens": 9}
-    with pytest.raises(RunError, match="instruments: "):
+    with pytest.raises(RunError, match="items of duels: other ones"):
         prove(selected, **shorter)
 
 

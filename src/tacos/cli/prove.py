@@ -18,7 +18,13 @@ from tacos.report.experiment_page import (
     describe_speed,
     list_cautions,
 )
-from tacos.report.figure_texts import NOT_KNOWN, format_measure
+from tacos.report.figure_texts import (
+    NOT_KNOWN,
+    format_amount,
+    format_measure,
+    format_p_value,
+)
+from tacos.report.plots.experiment_plots import HOW_TO_READ
 from tacos.workflows import experiment_folder
 from tacos.workflows import prove as workflow
 from tacos.workflows.duel_judging import STAGE
@@ -62,9 +68,11 @@ Match = Annotated[
     str, typer.Option(help="what all arms have alike: rows, or trained tokens")
 ]
 Primary = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="the instrument that decides: answer-loss, preference, preference-matched or duels"
+        help="the instrument that decides: answer-loss, preference, preference-matched or duels "
+        "[default: the first of these that is measured]",
+        show_default=False,
     ),
 ]
 Items = Annotated[
@@ -111,7 +119,7 @@ def prove(  # noqa: PLR0913 - the options of the command
     sets: options.RecipeSets = None,
     seeds: Seeds = 5,
     match: Match = "rows",
-    primary: Primary = "answer-loss",
+    primary: Primary = None,
     items: Items = None,
     without: Without = None,
     seed: ExperimentSeed = 0,
@@ -203,6 +211,7 @@ def _print_proof(proof: Proof, *, is_plan: bool) -> None:
         console.print_line(results.label)
     console.print_line(results.verdict)
     if results.trainings:
+        _print_comparisons(results)
         _print_trainings(results)
     _print_duels(results)
     if results.speed is not None:
@@ -237,13 +246,44 @@ def _print_duels(results: ExperimentResults) -> None:
         console.print_text(line)
 
 
+def _print_comparisons(results: ExperimentResults) -> None:
+    """Print a table per instrument, and how to read it."""
+    for instrument in results.plan.instruments:
+        name = instrument.name
+        parts = [part for part in results.comparisons if part.instrument == name]
+        if not parts:
+            continue
+        unit = "nats per token" if name == "answer-loss" else "points of 100"
+        primary = ", primary" if name == results.plan.primary else ""
+        table = console.build_figure_table(
+            f"{name}{primary}: what the selection gains, in {unit}",
+            ["against", "gain", "95% interval", "p", "seen from"],
+        )
+        for part in parts:
+            low, high = (
+                format_measure(name, end, sign=True).removesuffix(" points")
+                for end in (part.low, part.high)
+            )
+            table.add_row(
+                part.other,
+                format_measure(name, part.gain, sign=True).removesuffix(" points"),
+                NOT_KNOWN if part.low is None else f"{low} to {high}",
+                format_p_value(part.p),
+                format_amount(name, part.smallest).removesuffix(" points"),
+            )
+        console.out.print(table)
+    if results.comparisons:
+        console.print_line(HOW_TO_READ)
+
+
 def _print_trainings(results: ExperimentResults) -> None:
-    """Print a line per model."""
+    """Print a line per model, with what the first instrument says; the report has all."""
     names = [
         instrument.name
         for instrument in results.plan.instruments
         if instrument.name != "duels"
     ]
+    names = [name for name in names if name == results.plan.primary] or names[:1]
     table = console.build_figure_table(
         "",
         ["arm", "seed", "rows", "trained tokens", "seconds", *names],

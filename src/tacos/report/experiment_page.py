@@ -21,7 +21,7 @@ from tacos.methods.evaluating.experiment_results import (
     TrainedArm,
 )
 from tacos.report import html
-from tacos.report.figure_texts import NOT_KNOWN, format_measure
+from tacos.report.figure_texts import NOT_KNOWN, format_amount, format_measure
 from tacos.report.page_parts import DataTable, Section
 from tacos.report.plots.experiment_plots import draw_comparisons, draw_trainings
 
@@ -31,6 +31,10 @@ TWELVE_TIMES = (
     "full data and the 1,000 rows were trained with different epochs, learning rates, schedules "
     "and batch sizes. Here, all arms have one recipe."
 )
+
+
+UNEVEN = 1.5
+"""Where trainings differ more in their seconds per token, something else took the machine."""
 
 
 def render_experiment(results: ExperimentResults) -> str:
@@ -60,7 +64,7 @@ def list_cautions(results: ExperimentResults) -> list[str]:
     """What a reader must keep in mind, a sentence each."""
     plan = results.plan
     n_seeds = min(len(arm.seeds) for arm in plan.arms if arm.name not in UNSEEDED_ARMS)
-    cautions = []
+    cautions = [*results.left_out, *_compare_with_full(results)]
     if n_seeds < FEW_SEEDS:
         cautions.append(
             f"{count_words(n_seeds, 'seed')} per arm: how far trainings of one arm differ is "
@@ -87,6 +91,26 @@ def list_cautions(results: ExperimentResults) -> list[str]:
         "arm is not length."
     )
     return cautions
+
+
+def _compare_with_full(results: ExperimentResults) -> list[str]:
+    """That the full pool does better by the primary instrument, where it does."""
+    primary = results.plan.primary
+    for part in results.comparisons:
+        if (part.instrument, part.other) == (primary, "full") and part.gain < 0:
+            amount = format_amount(primary, -part.gain)
+            steps = [
+                sum(each.n_steps or 0 for each in results.trainings if each.arm == arm)
+                for arm in ("full", "selection")
+            ]
+            more = steps[0] * part.n_seeds / steps[1] if steps[1] else 0
+            return [
+                f"The model of the full pool is better than those of the selection by {amount} "
+                f"({primary}), and took {more:,.1f} times as many steps: how much of that is its "
+                "rows, and how much longer training, is not told here. It was trained once, so "
+                "there is no interval."
+            ]
+    return []
 
 
 def _build_verdict(results: ExperimentResults) -> Section:
@@ -234,13 +258,19 @@ def _build_speed(results: ExperimentResults) -> Section | None:
 
 
 def describe_speed(speed: SpeedClaim) -> str:
-    """The speed claim in one sentence."""
-    return (
+    """The speed claim in words."""
+    claim = (
         f"The full pool ({count_words(speed.n_full_rows, 'row')}) trains on "
         f"{speed.token_ratio:.1f} times as many tokens as the selection "
         f"({count_words(speed.n_selected_rows, 'row')}): {speed.n_full_tokens:,} against "
         f"{speed.n_selected_tokens:,.0f}. Measured here, it took {speed.time_ratio:.1f} times as "
         f"long: {speed.full_seconds:,.0f} seconds against {speed.selected_seconds:,.0f}."
+    )
+    if speed.seconds_spread < UNEVEN:
+        return claim
+    return (
+        f"{claim} But a token took up to {speed.seconds_spread:.1f} times as long in one training "
+        "as in another, so the seconds say little: trust the tokens."
     )
 
 

@@ -144,3 +144,23 @@ def format_measure(
     if sign:
         return f"{100 * value:+.1f} points"
     return f"{value:.1%}"
+
+
+def format_amount(instrument: str, value: float | None) -> str:
+    """The size of a difference on an instrument of an experiment.
+
+    >>> format_amount("answer-loss", 0.0218), format_amount("preference", 0.3145)
+    ('0.0218', '31.5 points')
+    """
+    return format_measure(instrument, value, sign=True).removeprefix("+")
+
+
+def format_p_value(value: float | None) -> str:
+    """A p-value.
+
+    >>> format_p_value(0.0312), format_p_value(8e-8)
+    ('0.031', '< 0.001')
+    """
+    if value is None:
+        return NOT_KNOWN
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"

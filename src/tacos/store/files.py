@@ -15,7 +15,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -145,6 +145,22 @@ def lock_file(path: Path, remedy: str) -> Iterator[BinaryIO]:
                 f"{path.parent} is in use by another process: wait for it, or {remedy}"
             )
         yield handle
+
+
+@contextmanager
+def lock_folder(folder: Path, name: str, remedy: str) -> Iterator[BinaryIO]:
+    """The locked file `name` of a folder, which is made if it does not exist, and removed again if
+    nothing else is in it at the end. Raises as `lock_file` does.
+    """
+    make_folder(folder)
+    with lock_file(folder / name, remedy) as handle:
+        try:
+            yield handle
+        finally:
+            with suppress(OSError):
+                if [path.name for path in folder.iterdir()] == [name]:
+                    (folder / name).unlink()
+                    folder.rmdir()
 
 
 def _take_lock(handle: BinaryIO, path: Path) -> bool:

@@ -112,7 +112,12 @@ def _read_or_prepare(
     plan = read_plan(folder / trained_folder.PLAN)
     is_finished = trained_folder.is_trained_folder(folder)
     if plan is None and not is_finished:
-        plan = prepare_training(rows, job, data)
+        try:
+            plan = prepare_training(rows, job, data)
+        except BaseException:
+            # What was refused leaves nothing.
+            shutil.rmtree(data, ignore_errors=True)
+            raise
         write_plan(plan, folder / trained_folder.PLAN)
         return plan
     candidates = training_rows.write_candidates(rows, data)

@@ -102,16 +102,16 @@ class Training:
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[int]:
-    """Keep others out of the folder, which is made if it does not exist; yields the locked file,
-    which a trainer keeps open, so that the lock lasts as long as it lives.
+    """Keep others out of the folder, which is made if it does not exist, and removed again if it
+    stays empty; yields the locked file, which a trainer keeps open, so that the lock lasts as long
+    as it lives.
 
     Raises:
         OutputError: The folder cannot be made, or holds what tacos did not write.
         RunError: Another process trains there.
     """
     folders.check_folder(folder, FILES)
-    files.make_folder(folder)
-    with files.lock_file(folder / LOCK, "name another folder") as handle:
+    with files.lock_folder(folder, LOCK, "name another folder") as handle:
         yield handle.fileno()
 
 

@@ -38,6 +38,9 @@ def main(request_file: str, result_file: str) -> None:
         result = check_training(request)
     except Problem as problem:
         result = {"problem": str(problem)}
+    except ImportError as error:
+        # Its metadata may be there without it, and what it needs may not.
+        result = {"problem": explain_missing(error.name or str(error))}
     Path(result_file).write_text(json.dumps(result), "utf-8")
 
 
@@ -71,11 +74,16 @@ def read_versions() -> dict[str, str]:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
-            raise Problem(
-                f"{sys.executable} has no {package}: make a training environment with `make "
-                "setup-train`, or name another Python (--trainer-python)"
-            ) from None
+            raise Problem(explain_missing(package)) from None
     return versions
+
+
+def explain_missing(package: str) -> str:
+    """What to do where a package is missing."""
+    return (
+        f"{sys.executable} has no {package}: make a training environment with `make setup-train`, "
+        "or name another Python (--trainer-python)"
+    )
 
 
 def check_settings(file: str) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import math
 import re
+import shutil
 import subprocess
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -29,7 +30,12 @@ OUT_OF_MEMORY = re.compile(
     r"out of memory|OutOfMemoryError|can't allocate memory|MemoryError|Cannot allocate memory",
     re.IGNORECASE,
 )
-NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded")
+NO_SPACE = re.compile(
+    # The last two are torch's words for a file that it could not write to its end.
+    r"No space left on device|Disk quota exceeded|unexpected pos|failed writing file"
+)
+FULL = 1 << 20
+"""Free bytes of a disk on which no checkpoint fits."""
 ERROR_LINE = re.compile(r"^(?:[\w.]*(?:Error|Exception|Interrupt)\b.*)$")
 
 
@@ -148,7 +154,7 @@ def _explain_failure(
             "gradient_checkpointing=true, which leaves the recipe's hash), hold fewer rows at once "
             "(--set micro_batch_size=1) or cut rows earlier (--set max_length=...)"
         )
-    if NO_SPACE.search(text):
+    if NO_SPACE.search(text) or shutil.disk_usage(log_file.parent).free < FULL:
         return OutputError(
             "the disk is full: a checkpoint takes 12 bytes per parameter; make room"
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tacos.counts import count_words
 from tacos.methods.evaluating.experiment_items import ExperimentItem
 from tacos.methods.evaluating.experiment_plan import (
     ArmName,
@@ -39,7 +40,12 @@ from tacos.workflows import experiment_folder
 from tacos.workflows.experiment_arms import ExperimentPool
 from tacos.workflows.experiment_duels import ArmDuels, Judging, read_arm_duels
 from tacos.workflows.experiment_folder import DeclaredPlan, ExperimentFolder
-from tacos.workflows.experiment_models import Items, ModelMaker, read_scores
+from tacos.workflows.experiment_models import (
+    Items,
+    ModelMaker,
+    is_measured,
+    read_scores,
+)
 
 CIRCULAR = "CIRCULAR: the judge of these duels also selected the rows."
 FEW_ROWS = 500
@@ -87,11 +93,20 @@ def _collect_results(
     trained = []
     manifests: dict[Training, TrainingManifest] = {}
     missing = []
+    without_room: dict[InstrumentName, set[str]] = {}
+    cut: dict[InstrumentName, set[str]] = {}
     for arm, seed in plan.list_trainings():
         scores = read_scores(experiment.folder, arm, seed, experiment.items)
-        if scores is None:
+        is_whole = is_measured(experiment.folder, arm, seed, is_asked=False)
+        if scores is None or not is_whole:
             missing.append((arm, seed))
             continue
+        for name, members in experiment.items.items():
+            for item, answers in zip(members, scores[name], strict=True):
+                if not all(answer.n_tokens for answer in answers):
+                    without_room.setdefault(name, set()).add(item.key)
+                elif any(answer.is_cut for answer in answers):
+                    cut.setdefault(name, set()).add(item.key)
         for name, members in instruments.items():
             own = _pick_scores(name, members, experiment.items, scores)
             values[name][(arm, seed)] = measure_items(name, own)
@@ -120,6 +135,10 @@ def _collect_results(
         unjudged=duels.unjudged if duels else (),
         circular=circles,
         speed=_measure_speed(manifests),
+        left_out=[
+            *_describe_items(experiment, without_room, cut),
+            *_describe_left_out(manifests),
+        ],
         environment=_describe_environment(manifests),
         label=_choose_label(plan),
     )
@@ -187,6 +206,44 @@ def _describe_training(
     )
 
 
+def _describe_items(
+    experiment: Experiment,
+    without_room: Mapping[InstrumentName, set[str]],
+    cut: Mapping[InstrumentName, set[str]],
+) -> list[str]:
+    """Which items could not be measured, or not to their end, a sentence for each file."""
+    limit = f"{experiment.plan.max_length:,} tokens"
+    sentences = []
+    for name, members in experiment.items.items():
+        items = count_words(len(members), "item")
+        if name in without_room:
+            sentences.append(
+                f"{name}: {len(without_room[name]):,} of {items} left out, whose question alone "
+                f"has {limit} or more (max_length)."
+            )
+        if name in cut:
+            sentences.append(
+                f"{name}: {len(cut[name]):,} of {items} measured without the end of an answer, "
+                f"which was cut at {limit} (max_length)."
+            )
+    return sentences
+
+
+def _describe_left_out(manifests: Mapping[Training, TrainingManifest]) -> list[str]:
+    """Which rows of an arm were not trained on, a sentence for each arm."""
+    sentences: dict[ArmName, str] = {}
+    for (arm, _), each in manifests.items():
+        reasons = [f"{n_rows:,} x {reason}" for reason, n_rows in each.left_out.items()]
+        if each.n_held_out:
+            reasons.append(f"{each.n_held_out:,} x held out by the recipe")
+        if reasons and arm not in sentences:
+            sentences[arm] = (
+                f"{arm}: {each.n_trained:,} of {count_words(each.n_rows, 'row')} trained on "
+                f"({'; '.join(reasons)})."
+            )
+    return list(sentences.values())
+
+
 def _measure_speed(
     manifests: Mapping[Training, TrainingManifest],
 ) -> SpeedClaim | None:
@@ -196,6 +253,7 @@ def _measure_speed(
     if not full or not selected:
         return None
     n = len(selected)
+    paces = [each.seconds / each.seen_tokens for each in manifests.values()]
     return SpeedClaim(
         n_full_rows=full[0].n_trained,
         n_selected_rows=selected[0].n_trained,
@@ -203,6 +261,7 @@ def _measure_speed(
         n_selected_tokens=sum(each.trained_tokens for each in selected) / n,
         full_seconds=full[0].seconds,
         selected_seconds=sum(each.seconds for each in selected) / n,
+        seconds_spread=max(paces) / min(paces) if min(paces) else 1.0,
     )
 
 
@@ -225,9 +284,9 @@ def _choose_label(plan: ExperimentPlan) -> str:
     if n_seeds >= FEWEST_SEEDS and plan.n_selected >= FEW_ROWS:
         return ""
     return (
-        f"This shows the mechanics, and is no evidence: {plan.n_selected:,} rows and "
-        f"{n_seeds} seeds per arm (evidence takes {FEW_ROWS} rows and {FEWEST_SEEDS} seeds at "
-        "least)."
+        f"This shows the mechanics, and is no evidence: {count_words(plan.n_selected, 'row')} and "
+        f"{count_words(n_seeds, 'seed')} per arm (evidence takes {FEW_ROWS} rows and "
+        f"{FEWEST_SEEDS} seeds at least)."
     )
 
 

@@ -17,6 +17,7 @@ DIR/
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from pydantic import ValidationError
 from tacos.errors import RunError
 from tacos.formats.jsonl import encode_json_lines
 from tacos.formats.rows import RawRow
-from tacos.methods.evaluating.experiment_items import ExperimentItem, read_item
+from tacos.methods.evaluating.experiment_items import ExperimentItem
 from tacos.methods.evaluating.experiment_plan import ExperimentPlan, compare_plans
 from tacos.store import files, folders
 
@@ -61,6 +62,10 @@ NAMES = (
     LOCK,
 )
 """All names that the folder may hold."""
+MEASURE_ANEW = (
+    "delete it, and run the same command again, which measures that model anew"
+)
+"""What to do about a file of scores that is spoilt."""
 N_SHOWN = 3
 """Differences between plans that an error names."""
 
@@ -102,15 +107,15 @@ class ExperimentFolder:
 
 @contextmanager
 def lock_experiment(folder: ExperimentFolder) -> Iterator[None]:
-    """Keep other processes out of the folder, which is made if it does not exist.
+    """Keep other processes out of the folder, which is made if it does not exist, and removed again
+    if it stays empty.
 
     Raises:
         OutputError: The folder cannot be made, or holds files of others.
         RunError: Another process works in it.
     """
     folder.check()
-    files.make_folder(folder.root)
-    with files.lock_file(folder.root / LOCK, "name another folder (-o)"):
+    with files.lock_folder(folder.root, LOCK, "name another folder (-o)"):
         yield
 
 
@@ -126,11 +131,12 @@ def declare_plan(folder: ExperimentFolder, plan: ExperimentPlan) -> DeclaredPlan
     """Write the plan of a new experiment, or find that an old one has the same.
 
     Raises:
-        RunError: The folder holds an experiment with another plan, or a plan that cannot be read
-            or was changed by hand.
+        RunError: The folder holds an experiment with another plan, a plan that cannot be read or
+            was changed by hand, or models whose plan is missing.
     """
     declared = find_plan(folder)
     if declared is None:
+        _check_no_models(folder)
         now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         content = {
             "hash": plan.hash(),
@@ -149,6 +155,21 @@ def declare_plan(folder: ExperimentFolder, plan: ExperimentPlan) -> DeclaredPlan
             "another folder (-o)"
         )
     return declared
+
+
+def _check_no_models(folder: ExperimentFolder) -> None:
+    """Remove the rows of a plan that is gone. Raises `RunError` if models are there already: no new
+    plan was made before them.
+    """
+    for name in (TRAINED, SCORES, ANSWERS, DUELS):
+        place = folder.root / name
+        if place.is_dir() and any(place.iterdir()):
+            raise RunError(
+                f"{folder.root} holds {name}/ and no {PLAN}: what was declared before them is not "
+                f"known; restore {PLAN}, or begin anew in another folder (-o)"
+            )
+    for name in (ITEMS, DATA):
+        shutil.rmtree(folder.root / name, ignore_errors=True)
 
 
 def find_plan(folder: ExperimentFolder) -> DeclaredPlan | None:
@@ -179,16 +200,6 @@ def write_items(path: Path, items: Sequence[ExperimentItem]) -> None:
     write_lines(path, [item.as_dict() for item in items])
 
 
-def read_items(path: Path) -> list[ExperimentItem]:
-    """The items of an instrument. Raises `RunError` where they cannot be read."""
-    try:
-        return [read_item(line) for line in read_lines(path)]
-    except (KeyError, TypeError):
-        raise RunError(
-            f"{path} holds no items of an experiment: delete it, and run the same command again"
-        ) from None
-
-
 def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
     """Write JSON lines. Raises `OutputError`."""
     files.make_folder(path.parent)
@@ -211,9 +222,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
             for line in file:
                 yield orjson.loads(line)
     except (OSError, ValueError) as error:
-        raise RunError(
-            f"{path} cannot be read ({error}): delete it, and run the same command again"
-        ) from None
+        raise RunError(f"{path} cannot be read ({error}): {MEASURE_ANEW}") from None
 
 
 def write_json(content: Mapping[str, Any], path: Path) -> None:

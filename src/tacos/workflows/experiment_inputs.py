@@ -4,11 +4,13 @@ people prefer one, as users give them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tacos.config import Settings
 from tacos.counts import count_words
 from tacos.errors import InputError
 from tacos.formats import reading
@@ -30,18 +32,23 @@ class GivenItems:
     """Why rows are no items -> rows."""
 
 
-def read_held_out(paths: Sequence[Any]) -> GivenItems:
-    """The last answer of each row of some data sets; rows as `tacos.select` reads them.
+def read_held_out(paths: Sequence[Any], settings: Settings) -> GivenItems:
+    """The last answer of each row of some data sets; rows as `tacos.select` reads them by the same
+    settings.
 
     Raises `InputError` where a file cannot be read, or none of its rows is usable.
     """
     items: list[ExperimentItem] = []
     left_out: dict[str, int] = {}
     for path in paths:
-        pool = read_chat_pool(path, None)
+        try:
+            pool = read_chat_pool(path, settings)
+        except InputError as error:
+            raise InputError(_fit_advice(str(error))) from None
         source = Path(str(path)).name
         for row in pool.left_out:
-            left_out[row.reason] = left_out.get(row.reason, 0) + 1
+            reason = _fit_advice(row.reason)
+            left_out[reason] = left_out.get(reason, 0) + 1
         found = 0
         for chat in pool.chats:
             item = _read_chat_item(chat, source)
@@ -94,6 +101,23 @@ def describe_left_out(given: GivenItems) -> list[str]:
         f"{count_words(n_rows, 'row')}: {reason}"
         for reason, n_rows in given.left_out.items()
     ]
+
+
+def _fit_advice(text: str) -> str:
+    """A message of reading rows whose advice is for commands with `--map`: here the columns of
+    held-out answers are named in a file of settings.
+    """
+    head, is_found, _ = text.partition("name them with --set ingest.")
+    if is_found:
+        return (
+            f"{head}name them in a file of settings (--settings FILE) with the lines [ingest], "
+            'instruction = "COLUMN" and response = "COLUMN"'
+        )
+    return re.sub(
+        r"--map (\w+)=([^\s:;,)]+)",
+        r'\1 = "\2" under [ingest] in a file of settings (--settings FILE)',
+        text,
+    )
 
 
 def _read_chat_item(chat: Chat, source: str) -> ExperimentItem | None:

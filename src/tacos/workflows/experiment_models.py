@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tacos.errors import RunError
+from tacos.config import Settings
+from tacos.counts import count_words
+from tacos.errors import ModelError, RunError
 from tacos.methods.evaluating.experiment_items import ExperimentItem
 from tacos.methods.evaluating.experiment_plan import ArmName, InstrumentName
 from tacos.methods.evaluating.experiment_table import AnswerScore
 from tacos.pipeline.run_loop import Progress
 from tacos.store import files
 from tacos.trainers import trained_folder
-from tacos.trainers.model_folder import ModelFolder, open_model_folder
+from tacos.trainers.model_folder import (
+    ModelFolder,
+    check_model_files,
+    open_model_folder,
+)
 from tacos.trainers.model_training import train_model
 from tacos.trainers.recipe import Recipe
 from tacos.trainers.row_check import Device
 from tacos.trainers.trained_folder import Training
 from tacos.trainers.trained_model import TrainedModel
+from tacos.trainers.training_plan import TrainingPlan
 from tacos.trainers.training_preparation import TrainingJob
 from tacos.workflows.chat_pool import read_chat_pool
 from tacos.workflows.experiment_folder import (
+    MEASURE_ANEW,
     ExperimentFolder,
     read_lines,
     write_lines,
@@ -40,6 +49,8 @@ class ModelMaker:
     base_model: str
     python: Path
     device: Device
+    reading: Settings
+    """How the run read its rows, which are read so again."""
 
 
 def train_arm(
@@ -51,6 +62,8 @@ def train_arm(
 ) -> Training | None:
     """Train one model, or go on, or read a finished training; None for the untrained base.
 
+    A model whose weights were removed after it was measured is trained again.
+
     Raises as `tacos.trainers.model_training.train_model`.
     """
     if arm == "untrained":
@@ -58,8 +71,12 @@ def train_arm(
     place = folder.place_training(arm, seed)
     rows_file = folder.place_rows(arm, seed)
     if trained_folder.is_trained_folder(place):
-        return trained_folder.read_training(place)
-    pool = read_chat_pool(rows_file, None)
+        training = trained_folder.read_training(place)
+        with suppress(ModelError):
+            check_model_files(place / trained_folder.MODEL)
+            return training
+        shutil.rmtree(place, ignore_errors=True)
+    pool = read_chat_pool(rows_file, maker.reading)
     job = TrainingJob(
         recipe=maker.recipe,
         model=maker.base_model,
@@ -75,8 +92,19 @@ def train_arm(
         job,
         place,
         progress,
-        lambda plan: None,
+        lambda plan: _announce_left_out(plan, progress),
     )
+
+
+def _announce_left_out(plan: TrainingPlan, progress: Progress) -> None:
+    """Tell of rows that a training does without, and why."""
+    reasons = dict(plan.left_out)
+    if plan.n_held_out:
+        reasons["held out by the recipe"] = plan.n_held_out
+    for reason, n_rows in reasons.items():
+        progress.announce(
+            f"not trained on: {n_rows:,} of {count_words(plan.n_rows, 'row')}: {reason}"
+        )
 
 
 def score_arm(
@@ -142,12 +170,12 @@ def read_scores(
     path = folder.place_scores(arm, seed)
     if not path.is_file():
         return None
-    lines = {
-        (line["instrument"], line["key"], line["answer"]): line
-        for line in read_lines(path)
-    }
     scores: dict[InstrumentName, list[list[AnswerScore]]] = {}
     try:
+        lines = {
+            (line["instrument"], line["key"], line["answer"]): line
+            for line in read_lines(path)
+        }
         for name, members in items.items():
             scores[name] = [
                 [
@@ -156,11 +184,27 @@ def read_scores(
                 ]
                 for item in members
             ]
-    except KeyError:
-        raise RunError(
-            f"{path} lacks items of the plan: delete it, and run the same command again"
-        ) from None
+    except (KeyError, TypeError):
+        raise RunError(f"{path} lacks items of the plan: {MEASURE_ANEW}") from None
     return scores
+
+
+def is_measured(
+    folder: ExperimentFolder,
+    arm: ArmName,
+    seed: int,
+    *,
+    is_asked: bool,
+) -> bool:
+    """Whether a model has its scores, the manifest of its training, and its answers if it is asked
+    for some.
+    """
+    place = folder.place_training(arm, seed)
+    return (
+        folder.place_scores(arm, seed).is_file()
+        and (arm == "untrained" or trained_folder.is_trained_folder(place))
+        and (not is_asked or folder.place_answers(arm, seed).is_file())
+    )
 
 
 def drop_model(folder: ExperimentFolder, arm: ArmName, seed: int) -> None:
@@ -185,4 +229,6 @@ def open_arm_model(
 
 def _read_score(line: Mapping[str, float | int]) -> AnswerScore:
     """The score of a line."""
-    return AnswerScore(float(line["log_probability"]), int(line["n_tokens"]))
+    return AnswerScore(
+        float(line["log_probability"]), int(line["n_tokens"]), bool(line["is_cut"])
+    )

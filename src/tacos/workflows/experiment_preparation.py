@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 from pydantic import ValidationError
 
@@ -23,7 +23,7 @@ from tacos.methods.evaluating.experiment_plan import (
     Match,
 )
 from tacos.trainers.training_preparation import digest_model
-from tacos.workflows import experiment_folder
+from tacos.workflows import arguments, experiment_folder
 from tacos.workflows.experiment_arms import (
     ExperimentPool,
     build_pool,
@@ -36,8 +36,6 @@ from tacos.workflows.experiment_folder import ExperimentFolder
 from tacos.workflows.experiment_inputs import (
     GivenItems,
     describe_left_out,
-    read_held_out,
-    read_preferences,
 )
 from tacos.workflows.experiment_models import Items, ModelMaker
 from tacos.workflows.experiment_tokens import count_pool_tokens
@@ -62,24 +60,60 @@ class Design:
     seed: int
 
 
+NEEDS: dict[InstrumentName, str] = {
+    "answer-loss": "answers that people wrote (--held-out FILE)",
+    "preference": "pairs of which people prefer one (--preferences FILE)",
+    "preference-matched": "pairs of about the same length (--preferences FILE)",
+    "duels": "questions and a judge (--questions FILE --judge MODEL)",
+}
+"""Instrument -> what it takes."""
+
+
+def choose_primary(
+    named: InstrumentName | None,
+    given: Mapping[str, GivenItems],
+    *,
+    has_duels: bool,
+) -> InstrumentName:
+    """The instrument that decides; the first that can be measured unless one is named.
+
+    Raises `ConfigError` where it cannot be measured, or nothing can.
+    """
+    measured: list[InstrumentName] = [
+        *(name for name in ("answer-loss", "preference") if given[name].items),
+    ]
+    if any(item.has_equal_lengths for item in given["preference"].items):
+        measured.append("preference-matched")
+    if has_duels:
+        measured.append("duels")
+    if named is None:
+        return measured[0]
+    arguments.check_choice("primary (--primary)", named, list(get_args(InstrumentName)))
+    if named not in measured:
+        raise ConfigError(
+            f"{named} cannot decide without {NEEDS[named]}: give them, or let another primary "
+            f"instrument decide (--primary {measured[0]})"
+        )
+    return named
+
+
 def prepare_experiment(
     folder: ExperimentFolder,
     done: Selection,
-    given: Mapping[str, Sequence[Any]],
+    given: Mapping[str, GivenItems],
     design: Design,
     maker: ModelMaker,
     judging: Judging | None,
 ) -> Experiment:
-    """Read items and pool, draw all arms, and plan the experiment.
+    """Read the pool, draw all arms, and plan the experiment.
 
-    `given` are the files of items: answer-loss and preference.
+    `given` are the items of the files: answer-loss and preference.
 
     Raises:
         ConfigError: The primary instrument is not measured, or tokens cannot be counted.
-        InputError: The items cannot be read, or the pool leaves nothing to compare.
+        InputError: The pool leaves nothing to compare.
     """
-    held_out = read_held_out(given["answer-loss"])
-    pairs = read_preferences(given["preference"])
+    held_out, pairs = given["answer-loss"], given["preference"]
     test_sets = _list_test_sets([held_out, pairs], judging)
     pool = build_pool(done, test_sets)
     if design.match == "tokens":

@@ -75,7 +75,7 @@ def _count_rows(pool: ExperimentPool, maker: ModelMaker) -> Ints:
     with files.make_temporary_folder() as folder:
         file = folder / "pool.jsonl"
         write_rows(file, pool.read_rows(np.arange(n_rows)))
-        chats = read_chat_pool(file, None).chats
+        chats = read_chat_pool(file, maker.reading).chats
         by_id = count_trained_tokens(chats, job)
     tokens = np.zeros(n_rows, np.int64)
     for id_, n_tokens in by_id.items():

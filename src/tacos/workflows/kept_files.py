@@ -69,6 +69,7 @@ def check_folder_kept(folder: Path, read: Iterable[str | PathLike[str] | None]) 
     """Raise `OutputError` if a folder to write holds a file that is read, or lies in a folder that
     is read or in a run.
     """
+    _refuse_place_in_run(folder, None)
     place = folder.resolve()
     for path in _list_paths(read):
         _refuse_replacing(folder, path)
@@ -77,7 +78,6 @@ def check_folder_kept(folder: Path, read: Iterable[str | PathLike[str] | None]) 
                 f"{folder} would be replaced, but holds {path}, which this command reads: "
                 "name another folder"
             )
-    _refuse_place_in_run(folder, None)
 
 
 def check_run_kept(run: Path, read: Iterable[str | PathLike[str] | None]) -> None:
@@ -147,6 +147,10 @@ def _refuse_place_in_run(target: Path, run: Path | None) -> None:
     """Raise `OutputError` if the target lies in the directory of a run."""
     for folder in _iterate_folders(target):
         is_to_be_made = run is not None and folder == run.resolve()
+        if is_run(folder) and folder == target.resolve():
+            raise OutputError(
+                f"{target} is a run, whose files tacos alone writes: name an output elsewhere (-o)"
+            )
         if is_to_be_made or is_run(folder):
             raise OutputError(
                 f"{target} lies in the run {folder}, whose files tacos alone writes: "

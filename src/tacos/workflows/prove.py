@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from tacos.config import Settings
 from tacos.errors import ConfigError, TacosError
 from tacos.llm.ledger.location import list_ledger_files
 from tacos.methods.evaluating.experiment_plan import (
@@ -32,15 +33,18 @@ from tacos.workflows.experiment_answers import answer_questions
 from tacos.workflows.experiment_duels import choose_judging, judge_arms
 from tacos.workflows.experiment_evaluation import Experiment, write_results
 from tacos.workflows.experiment_folder import ExperimentFolder
+from tacos.workflows.experiment_inputs import read_held_out, read_preferences
 from tacos.workflows.experiment_models import (
     ModelMaker,
     drop_model,
+    is_measured,
+    read_scores,
     score_arm,
     train_arm,
 )
 from tacos.workflows.experiment_preparation import (
-    INSTRUMENTS_OF,
     Design,
+    choose_primary,
     prepare_experiment,
     write_inputs,
 )
@@ -49,7 +53,8 @@ from tacos.workflows.given_settings import (
     list_setting_files,
     resolve_settings,
 )
-from tacos.workflows.selection import GivenRun, load
+from tacos.workflows.reselected_files import load_selection
+from tacos.workflows.selection import GivenRun
 from tacos.workflows.silent_progress import choose_progress
 
 OPTIONAL_ARMS: tuple[ArmName, ...] = ("length-matched", "full", "untrained")
@@ -89,7 +94,7 @@ def prove(  # noqa: PLR0913 - the options of the command
     model: str | Path | None = None,
     seeds: int = 5,
     match: Match = "rows",
-    primary: InstrumentName = "answer-loss",
+    primary: InstrumentName | None = None,
     n_items: int | None = None,
     without: Iterable[str] = (),
     seed: int = 0,
@@ -102,7 +107,7 @@ def prove(  # noqa: PLR0913 - the options of the command
     """Train models on a run's selection and on other rows of its pool, and compare them.
 
     Args:
-        run: A run directory or a selection.
+        run: A run directory, a selection, or a file of selected rows beside its run.
         output: The folder of the experiment; one that was begun goes on.
         held_out: Data sets of answers that people wrote, for the instrument "answer-loss".
         preferences: Files of pairs of which people prefer one, as `tacos.calibrate` reads them, for
@@ -111,7 +116,8 @@ def prove(  # noqa: PLR0913 - the options of the command
             judge is named, for the instrument "duels". All three kinds of files may be named with
             their hash (`tacos.formats.pinned_files`).
         settings: All settings, or nested ones over the defaults: `duel.model` or `llm.model` names
-            the judge of the duels, `answer` says how models answer.
+            the judge of the duels, `answer` says how models answer, `ingest` how rows of the
+            held-out data sets are read.
         ledger: The file of paid replies, or the address of a PostgreSQL database that holds them;
             a file in the user's data folder by default.
         recipe: The recipe of all arms, by name or as a TOML file.
@@ -119,7 +125,8 @@ def prove(  # noqa: PLR0913 - the options of the command
         model: The base model: a folder, or a name on the Hugging Face hub; None for the recipe's.
         seeds: Trainings of each arm.
         match: What all arms have alike: "rows", or trained "tokens" by the base model's tokenizer.
-        primary: The instrument that decides.
+        primary: The instrument that decides; None for the first of "answer-loss", "preference" and
+            "duels" that is measured.
         n_items: The most items of held-out answers and of pairs, spread evenly over lengths; None
             for all. Questions are always all asked.
         without: Arms that are left out: "length-matched", "full", "untrained".
@@ -141,7 +148,7 @@ def prove(  # noqa: PLR0913 - the options of the command
         TrainingError: The trainer has stopped; the same call goes on.
     """
     folder = ExperimentFolder(arguments.to_path("output", output))
-    done = load(run)
+    done = load_selection(run)
     done.check_selected()
     watcher = choose_progress(progress)
     location = arguments.to_ledger_location(ledger)
@@ -152,9 +159,9 @@ def prove(  # noqa: PLR0913 - the options of the command
     }
     asked = [file.path for file in arguments.to_files("questions", questions)]
     judging = choose_judging(asked, chosen, location, done)
-    _check_given(given, primary, seeds, match, n_items, has_duels=judging is not None)
+    has_duels = judging is not None
+    _check_given(given, seeds, match, n_items, has_duels=has_duels)
     arms = _choose_arms(without)
-    folder.check()
     # A file of items, or the run itself, must not lie where this command writes.
     read = [part for parts in given.values() for part in parts]
     kept_files.check_folder_kept(
@@ -167,15 +174,23 @@ def prove(  # noqa: PLR0913 - the options of the command
             *kept_files.list_data_files(read),
         ],
     )
-    maker = _choose_maker(read_recipe(recipe, values), model, device, trainer_python)
+    folder.check()
+    maker = _choose_maker(
+        read_recipe(recipe, values), model, device, trainer_python, done.settings
+    )
     if "untrained" in arms and not Path(maker.base_model).is_dir():
         raise ConfigError(
             f"the untrained base must be a folder, and {maker.base_model} is none: download it, or "
             "go without that arm (--without untrained)"
         )
-    design = Design(tuple(arms), seeds, match, primary, n_items, seed)
+    items = {
+        "answer-loss": read_held_out(given["answer-loss"], chosen),
+        "preference": read_preferences(given["preference"]),
+    }
+    decides = choose_primary(primary, items, has_duels=has_duels)
+    design = Design(tuple(arms), seeds, match, decides, n_items, seed)
     with experiment_folder.lock_experiment(folder):
-        experiment = prepare_experiment(folder, done, given, design, maker, judging)
+        experiment = prepare_experiment(folder, done, items, design, maker, judging)
         declared = experiment_folder.declare_plan(folder, experiment.plan)
         write_inputs(experiment)
         try:
@@ -200,7 +215,6 @@ def prove(  # noqa: PLR0913 - the options of the command
 
 def _check_given(
     given: Mapping[str, Sequence[Any]],
-    primary: InstrumentName,
     seeds: int,
     match: Match,
     n_items: int | None,
@@ -215,12 +229,6 @@ def _check_given(
             "answers (--questions FILE --judge MODEL)"
         )
     arguments.check_choice("match (--match)", match, MATCHES)
-    measured = [
-        name for file, names in INSTRUMENTS_OF.items() if given[file] for name in names
-    ]
-    if has_duels:
-        measured.append("duels")
-    arguments.check_choice("primary (--primary)", primary, measured)
     arguments.check_type("seeds", seeds, int, "a number")
     if seeds < 2:
         raise ConfigError(
@@ -244,6 +252,7 @@ def _choose_maker(
     model: str | Path | None,
     device: Device,
     trainer_python: str | Path | None,
+    reading: Settings,
 ) -> ModelMaker:
     """How models are made.
 
@@ -255,6 +264,7 @@ def _choose_maker(
         choose_base_model(model, recipe),
         environment.find_python(trainer_python),
         device,
+        reading,
     )
 
 
@@ -269,11 +279,13 @@ def _run_trainings(
 ) -> None:
     """Train and measure every model."""
     trainings = experiment.plan.list_trainings()
+    for arm, seed in trainings:
+        # What is spoilt is said before hours of training, not after them.
+        read_scores(experiment.folder, arm, seed, experiment.items)
     for number, (arm, seed) in enumerate(trainings, 1):
         folder = experiment.folder
         judging = experiment.judging
-        is_answered = judging is None or folder.place_answers(arm, seed).is_file()
-        if folder.place_scores(arm, seed).is_file() and is_answered:
+        if is_measured(folder, arm, seed, is_asked=judging is not None):
             continue
         progress.announce(
             f"model {number} of {len(trainings)}: {arm}, seed {seed} "

@@ -55,7 +55,7 @@ def test_an_unfinished_experiment_has_no_verdict() -> None:
     results = make_results(
         comparisons=[make_comparison()], missing=[("longest", 1)], speed=None
     )
-    assert results.verdict == "No verdict yet: 1 training is not finished."
+    assert results.verdict == "No verdict yet: 1 model is not measured."
     text = read_text(render_experiment(results))
     assert "longest, seed 1" in text
     assert (
@@ -75,6 +75,44 @@ def test_comparisons_with_arms_of_other_sizes_alone_make_no_figure() -> None:
     alone = make_comparison(other="full", low=None, high=None, p=None, smallest=None)
     page = render_experiment(make_results(comparisons=[alone], missing=[("random", 1)]))
     assert 'id="differences"' not in page
+
+
+def test_seconds_that_differ_by_the_machine_are_not_trusted() -> None:
+    speed = make_results().speed
+    assert speed is not None
+    assert "trust the tokens" not in describe_speed(speed)
+    uneven = dataclasses.replace(speed, seconds_spread=7.1)
+    assert describe_speed(uneven).endswith(
+        "But a token took up to 7.1 times as long in one training as in another, so the seconds "
+        "say little: trust the tokens."
+    )
+
+
+def test_a_full_pool_that_does_better_is_said_with_its_steps() -> None:
+    full = make_comparison(other="full", gain=-0.4936, low=None, is_primary=False)
+    (sentence,) = [
+        line
+        for line in list_cautions(make_results(comparisons=[make_comparison(), full]))
+        if "full pool" in line
+    ]
+    assert "better than those of the selection by 0.4936 (answer-loss)" in sentence
+    # 375 steps against 12 of each of two models.
+    assert "31.2 times as many steps" in sentence
+    assert not any("full pool" in line for line in list_cautions(make_results()))
+
+
+def test_columns_of_the_comparisons_are_explained_and_have_one_unit() -> None:
+    parts = [
+        make_comparison(p=8e-8),
+        make_comparison(instrument="preference", gain=-0.025, smallest=0.315, p=0.805),
+    ]
+    text = read_text(render_experiment(make_results(comparisons=parts)))
+    assert "&lt; 0.001 0.0200" in text
+    assert "-2.5 points" in text
+    assert "0.805 31.5 points" in text
+    assert "is found in 80 of 100 such experiments" in text
+    # Pairs of about the same length are some of the pairs, and counted once.
+    assert "10 models and 240 items" in text
 
 
 def test_few_seeds_and_a_missing_judge_are_said() -> None:

@@ -72,16 +72,6 @@ class ExperimentItem:
         }
 
 
-def read_item(line: Mapping[str, Any]) -> ExperimentItem:
-    """An item from a line that `as_dict` wrote."""
-    return ExperimentItem(
-        line["id"],
-        line["source"],
-        tuple(line["messages"]),
-        tuple(line["answers"]),
-    )
-
-
 def sample_items(
     items: Iterable[ExperimentItem],
     n_items: int | None,

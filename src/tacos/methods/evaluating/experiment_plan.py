@@ -9,7 +9,7 @@ others are shown beside them without a verdict of their own (Miller 2024, arXiv 
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Literal
+from typing import Literal
 
 import orjson
 from pydantic import Field, model_validator
@@ -167,17 +167,65 @@ class ExperimentPlan(SettingsSection):
 
 
 def compare_plans(old: ExperimentPlan, new: ExperimentPlan) -> list[str]:
-    """What differs between two plans, a line each: `recipe_hash: a, not b`."""
-    before = old.model_dump(mode="json")
-    after = new.model_dump(mode="json")
-    return [
-        f"{name}: {_shorten(before[name])}, not {_shorten(after[name])}"
-        for name in before
-        if before[name] != after[name]
+    """What differs between two plans, a phrase each: `seeds: 2, not 3`."""
+    names = {
+        "n_pool": "rows of the pool",
+        "n_selected": "selected rows",
+        "recipe": "recipe",
+        "base_model": "base model",
+        "max_length": "max_length",
+        "match": "match",
+        "primary": "primary",
+        "judge": "judge",
+        "seed": "seed",
+    }
+    phrases = [
+        f"{words}: {getattr(old, name)}, not {getattr(new, name)}"
+        for name, words in names.items()
+        if getattr(old, name) != getattr(new, name)
     ]
+    phrases += _compare_arms(old, new) + _compare_instruments(old, new)
+    others = {
+        "pool_hash": "other rows in the pool",
+        "selection_hash": "other selected rows",
+        "recipe_hash": "other values in the recipe",
+        "base_model_hash": "other files of the base model",
+        "removed": "other rows taken out of the pool",
+        "comparisons": "other comparisons",
+    }
+    if not phrases:
+        phrases = [
+            words
+            for name, words in others.items()
+            if getattr(old, name) != getattr(new, name)
+        ]
+    if not phrases and old != new:
+        phrases = ["other rows in the arms, or rules of another version of tacos"]
+    return phrases
 
 
-def _shorten(value: Any) -> str:
-    """A value as one short text."""
-    text = orjson.dumps(value).decode()
-    return text if len(text) <= 80 else f"{text[:77]}..."
+def _compare_arms(old: ExperimentPlan, new: ExperimentPlan) -> list[str]:
+    """How the arms and their seeds differ."""
+    before, after = ({arm.name: arm for arm in plan.arms} for plan in (old, new))
+    if [*before] != [*after]:
+        return [f"arms: {', '.join(before)}, not {', '.join(after)}"]
+    pairs = [(arm, after[name]) for name, arm in before.items()]
+    for arm, other in pairs:
+        if arm.seeds != other.seeds:
+            return [f"seeds: {len(arm.seeds)}, not {len(other.seeds)}"]
+    return []
+
+
+def _compare_instruments(old: ExperimentPlan, new: ExperimentPlan) -> list[str]:
+    """How the instruments and their items differ."""
+    before, after = ({one.name: one for one in plan.instruments} for plan in (old, new))
+    if [*before] != [*after]:
+        return [f"instruments: {', '.join(before)}, not {', '.join(after)}"]
+    phrases = []
+    for name, one in before.items():
+        other = after[name]
+        if one.n_items != other.n_items:
+            phrases.append(f"items of {name}: {one.n_items}, not {other.n_items}")
+        elif one.items_hash != other.items_hash:
+            phrases.append(f"items of {name}: other ones")
+    return phrases

@@ -86,6 +86,8 @@ class SpeedClaim:
     n_selected_tokens: float
     full_seconds: float
     selected_seconds: float
+    seconds_spread: float = 1.0
+    """How many times as long a token took in the slowest training as in the fastest one."""
 
     @property
     def token_ratio(self) -> float:
@@ -116,6 +118,8 @@ class ExperimentResults:
     circular: Sequence[str] = ()
     """What the judge of the duels had to do with the selection, in sentences."""
     speed: SpeedClaim | None = None
+    left_out: Sequence[str] = ()
+    """Which items and rows were left out or cut, and why, a sentence each."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Device and versions of the training environment."""
     label: str = ""
@@ -128,9 +132,9 @@ class ExperimentResults:
         if len(decided) < len(self.plan.comparisons) and not self.missing:
             return "No verdict yet: the duels are not judged."
         if len(decided) < len(self.plan.comparisons):
-            n_missing = count_words(len(self.missing), "training")
+            n_missing = count_words(len(self.missing), "model")
             verb = "is" if len(self.missing) == 1 else "are"
-            return f"No verdict yet: {n_missing} {verb} not finished."
+            return f"No verdict yet: {n_missing} {verb} not measured."
         return " ".join(decided)
 
     def as_dict(self) -> dict[str, Any]:
@@ -147,6 +151,7 @@ class ExperimentResults:
             "unjudged": [list(pair) for pair in self.unjudged],
             "circular": list(self.circular),
             "speed": None if self.speed is None else _describe_speed(self.speed),
+            "left_out": list(self.left_out),
             "environment": dict(self.environment),
             "plan": self.plan.model_dump(mode="json"),
         }

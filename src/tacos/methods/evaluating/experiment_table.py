@@ -50,6 +50,8 @@ class AnswerScore:
 
     logprob: float
     n_tokens: int
+    is_cut: bool = False
+    """Whether its end was left out, beyond the longest length."""
 
     @property
     def per_token(self) -> float:

@@ -6,7 +6,6 @@ from tacos.methods.evaluating.experiment_items import (
     ExperimentItem,
     describe_instrument,
     number_questions,
-    read_item,
     sample_items,
 )
 
@@ -62,11 +61,6 @@ def test_lengths_are_alike_up_to_a_quarter_more_whichever_is_longer() -> None:
     assert make_item(0, 100, 125).has_equal_lengths
     assert make_item(0, 125, 100).has_equal_lengths
     assert not make_item(0, 100, 126).has_equal_lengths
-
-
-def test_an_item_is_read_as_it_was_written() -> None:
-    item = make_item(3, 900, 40)
-    assert read_item(item.as_dict()) == item
 
 
 def test_an_instrument_names_its_items_by_their_texts_in_any_order() -> None:
