@@ -490,8 +490,34 @@ def test_tokens_that_nobody_can_count_are_refused(
         prove(selected, match="tokens")
     assert "\n" not in str(caught.value)
     assert not Path("out/plan.json").exists()
-    # Rows need no tokenizer to be counted.
-    prove(selected, plan_only=True)
+    # A forecast needs one, too.
+    with pytest.raises(ConfigError, match="tokenizer"):
+        prove(selected, plan_only=True)
+    assert not Path("out").exists()
+
+
+def test_what_all_models_take_is_said_before_the_first(
+    selected: Path, place: Path
+) -> None:
+    heard = Heard()
+    proof = prove(selected, plan_only=True, progress=heard)
+    assert proof.forecast is not None
+    assert heard.texts == [proof.forecast.describe()]
+    assert proof.forecast.n_models == 4 * 2 + 1
+    again = prove(selected, progress=heard, plan_only=False)
+    assert heard.texts[1] == heard.texts[0]
+    n_tokens = [part.n_trained_tokens or 0 for part in again.results.trainings]
+    assert sum(n_tokens) == proof.forecast.trained_tokens
+    # Nothing is to be trained any more.
+    assert prove(selected).forecast is None
+
+
+def test_a_pool_too_large_for_the_recipe_is_refused_before_anything_is_trained(
+    selected: Path, place: Path
+) -> None:
+    with pytest.raises(ConfigError, match="is for 100 rows at most"):
+        prove(selected, values=["max_rows=100"])
+    assert not Path("out").exists()
 
 
 def test_questions_without_a_judge_are_said_to_be_left_out(

@@ -21,7 +21,7 @@ from tacos.trainers import rendering, training_rows
 from tacos.trainers.forecast import Forecast, forecast_training
 from tacos.trainers.recipe import Recipe
 from tacos.trainers.rendering import TrlJob
-from tacos.trainers.row_check import Device, RowCheck, check_rows
+from tacos.trainers.row_check import CUT, Device, RowCheck, check_rows
 from tacos.trainers.training_plan import TrainingPlan
 from tacos.trainers.training_rows import TrainingRows
 from tacos.version import read_version
@@ -63,14 +63,45 @@ def count_trained_tokens(chats: Iterable[Chat], job: TrainingJob) -> dict[str, i
 
     A row that cannot be trained on has none. Raises as `train_model` does.
     """
+    ids, check = check_all_rows(chats, job)
+    numbers = zip(ids, check.rows, strict=True)
+    return {id_: n_trained for id_, (_, n_trained, _) in numbers}
+
+
+def check_all_rows(
+    chats: Iterable[Chat], job: TrainingJob
+) -> tuple[Sequence[str], RowCheck]:
+    """The ids of a pool's rows, and what TRL will make of each. Raises as `train_model` does."""
     # Every row of a pool is counted, whatever a training would hold out.
     recipe = job.recipe.model_copy(update={"held_out": 0, "max_rows": 0})
     rows = training_rows.build_training_rows(chats, [], recipe, job.seed)
     with files.make_temporary_folder() as place:
         candidates = training_rows.write_candidates(rows, place)
         check = _check_candidates(rows, candidates, job, place)
-    numbers = zip(rows.folder.ids, check.rows, strict=True)
-    return {id_: n_trained for id_, (_, n_trained, _) in numbers}
+    return list(rows.folder.ids), check
+
+
+def forecast_rows(
+    check: RowCheck, numbers: Sequence[int], job: TrainingJob
+) -> Forecast:
+    """What a training on those of some checked rows that TRL keeps will take.
+
+    Raises `ConfigError` where the machine cannot train the model, or the recipe is for fewer rows.
+    """
+    _check_machine(job, check)
+    training_rows.check_row_limit(job.recipe, len(numbers))
+    kept = [check.rows[number] for number in numbers if check.is_kept(number)]
+    forecast = forecast_training(
+        job.recipe,
+        [read for read, *_ in kept],
+        [trained for _, trained, _ in kept],
+        sum(status == CUT for *_, status in kept),
+        check.model,
+        check.machine,
+        job.seed,
+    )
+    _check_memory(job, check, forecast)
+    return forecast
 
 
 def _check_candidates(
@@ -106,22 +137,11 @@ def prepare_training(rows: TrainingRows, job: TrainingJob, place: Path) -> Train
     recipe = job.recipe
     candidates = training_rows.write_candidates(rows, place)
     check = _check_candidates(rows, candidates, job, place)
-    _check_machine(job, check)
     numbers = range(len(check.rows))
+    forecast = forecast_rows(check, numbers, job)
     is_kept = [check.is_kept(number) for number in numbers]
     statuses = [status for *_, status in check.rows]
     trained_file = training_rows.write_rows(rows, statuses, is_kept, place)
-    kept = [check.rows[number] for number in numbers if is_kept[number]]
-    forecast = forecast_training(
-        recipe,
-        [read for read, *_ in kept],
-        [trained for _, trained, _ in kept],
-        check.n_cut,
-        check.model,
-        check.machine,
-        job.seed,
-    )
-    _check_memory(job, check, forecast)
     reasons = Counter(row.reason for row in rows.left_out)
     reasons.update(statuses[number] for number in numbers if not is_kept[number])
     base_digest = digest_model(job.model)

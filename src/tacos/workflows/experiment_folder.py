@@ -11,6 +11,7 @@ DIR/
   duels/ARM/seed-0.jsonl    the selection's answers against those of another arm, judged
   consent/                  to what was agreed that the judge is sent
   tokens.json               tokens of every row of the pool, where all arms have as many
+  forecast.json             what all trainings will take
   results.json              the table and the verdict, as far as the experiment has come
   report.html               the same as a page
 """
@@ -44,6 +45,7 @@ ANSWERS = "answers"
 DUELS = "duels"
 CONSENT = "consent"
 TOKENS = "tokens.json"
+FORECAST = "forecast.json"
 RESULTS = "results.json"
 REPORT = "report.html"
 LOCK = ".lock"
@@ -57,6 +59,7 @@ NAMES = (
     DUELS,
     CONSENT,
     TOKENS,
+    FORECAST,
     RESULTS,
     REPORT,
     LOCK,

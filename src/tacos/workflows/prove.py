@@ -33,6 +33,11 @@ from tacos.workflows.experiment_answers import answer_questions
 from tacos.workflows.experiment_duels import choose_judging, judge_arms
 from tacos.workflows.experiment_evaluation import Experiment, write_results
 from tacos.workflows.experiment_folder import ExperimentFolder
+from tacos.workflows.experiment_forecast import (
+    ExperimentForecast,
+    forecast_experiment,
+    keep_forecast,
+)
 from tacos.workflows.experiment_inputs import read_held_out, read_preferences
 from tacos.workflows.experiment_models import (
     ModelMaker,
@@ -70,12 +75,15 @@ class Proof:
     results: ExperimentResults
     notes: tuple[str, ...]
     """What was left out of the items, and what of the pool."""
+    forecast: ExperimentForecast | None = None
+    """What all trainings take together; None where all models are measured."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "folder": str(self.folder),
             "notes": list(self.notes),
+            "forecast": self.forecast.as_dict() if self.forecast else None,
             **self.results.as_dict(),
         }
 
@@ -191,8 +199,12 @@ def prove(  # noqa: PLR0913 - the options of the command
     design = Design(tuple(arms), seeds, match, decides, n_items, seed)
     with experiment_folder.lock_experiment(folder):
         experiment = prepare_experiment(folder, done, items, design, maker, judging)
+        forecast = _forecast_missing(experiment)
         declared = experiment_folder.declare_plan(folder, experiment.plan)
         write_inputs(experiment)
+        if forecast is not None:
+            keep_forecast(experiment, forecast)
+            watcher.announce(forecast.describe())
         try:
             if not plan_only:
                 _run_trainings(experiment, watcher, keep_models=keep_models)
@@ -207,7 +219,7 @@ def prove(  # noqa: PLR0913 - the options of the command
     notes = list(experiment.notes)
     if asked and judging is None:
         notes.append("duels, since no judge is named (--judge MODEL)")
-    return Proof(folder.root, results, tuple(notes))
+    return Proof(folder.root, results, tuple(notes), forecast)
 
 
 # Before the first training
@@ -266,6 +278,16 @@ def _choose_maker(
         device,
         reading,
     )
+
+
+def _forecast_missing(experiment: Experiment) -> ExperimentForecast | None:
+    """What the trainings take; None where all models are measured. Raises as the first of them."""
+    folder = experiment.folder
+    is_asked = experiment.judging is not None
+    trainings = experiment.plan.list_trainings()
+    if all(is_measured(folder, *each, is_asked=is_asked) for each in trainings):
+        return None
+    return forecast_experiment(experiment)
 
 
 # Training and measuring
