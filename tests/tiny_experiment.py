@@ -18,15 +18,15 @@ from tests.server.fault_server import Behaviour, FaultServer
 from tests.small_world import run_command
 
 DEMO = Path(__file__).resolve().parents[1] / "demo" / "sample.jsonl"
-N_SELECTED = 100
-N_QUESTIONS = 5
+N_SELECTED = 200
+N_QUESTIONS = 10
 CATEGORIES = ("writing", "roleplay", "humanities", "stem", "extraction")
 TRAINING = ["--recipe", "tiny", "--set", "max_length=128"]
 N_HELD_OUT = 8
 
 
 def select_demo(folder: Path) -> Path:
-    """A run that selected 100 rows of the bundled sample."""
+    """A run that selected 200 rows of the bundled sample."""
     output = folder / "selected.jsonl"
     run_tacos("select", DEMO, "-n", N_SELECTED, "-o", output)
     assert len(output.read_text().splitlines()) == N_SELECTED
@@ -34,7 +34,7 @@ def select_demo(folder: Path) -> Path:
 
 
 def write_questions(folder: Path) -> None:
-    """Five questions of two turns, and answers that people might have written."""
+    """Ten questions of two turns, and answers that people might have written."""
     questions = [
         {
             "question_id": number,
@@ -97,7 +97,7 @@ def go_both_ways(
 
     Args:
         folder: An empty folder to work in.
-        run: A run that selected 100 rows.
+        run: A run that selected 200 rows.
         base: The folder of the base model.
         killed: The commands that are killed.
         seconds: The longest that a command may take until then.
