@@ -149,8 +149,8 @@ def format_measure(
 def format_amount(instrument: str, value: float | None) -> str:
     """The size of a difference on an instrument of an experiment.
 
-    >>> format_amount("answer-loss", 0.0218), format_amount("preference", 0.3145)
-    ('0.0218', '31.5 points')
+    >>> format_amount("answer-loss", 0.0218), format_amount("preference", 0.314)
+    ('0.0218', '31.4 points')
     """
     return format_measure(instrument, value, sign=True).removeprefix("+")
 
