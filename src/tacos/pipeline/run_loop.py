@@ -17,6 +17,7 @@ import polars as pl
 
 from tacos.config import Settings
 from tacos.engines.base import Engine
+from tacos.engines.freed_memory import give_back_memory
 from tacos.pipeline.failure_gate import check_failure_rate, read_failure_limit
 from tacos.pipeline.frame_table import FrameTable
 from tacos.pipeline.manifest import Manifest
@@ -238,6 +239,8 @@ class _StepRunner:
             follow=lambda meter: self.progress.follow(step.artifact, meter),
         )
         notes = execute_stage(step.stage, inputs)
+        if isinstance(step.stage, TableStage):
+            give_back_memory()
 
         # Before the commit: an artifact that exists has passed its gate.
         reasons = draft.count_rejects()

@@ -29,6 +29,8 @@ from tacos.pipeline.steps.matched_rows import has_distinct_ids, match_rows
 from tacos.pipeline.steps.pool import (
     find_newest_scores,
     iterate_cheap_grades,
+    locate_scores,
+    name_located,
 )
 from tacos.pipeline.steps.reliability import (
     AS_SET,
@@ -150,24 +152,24 @@ def _collect_rows(artifacts: Artifacts, settings: Settings) -> pl.DataFrame:
         no_grade = pl.lit(None, pl.Float64)
         batches = (batch.with_columns(grade=no_grade) for batch in batches)
     rows = pl.concat(batches)
-    scores = match_rows(rows["id"], _average_scores(artifacts))
+    scores = match_rows(rows["id"], _average_scores(artifacts, rows["id"]))
     is_taken = pl.col("id").is_in(taken.implode())
     return rows.with_columns(is_taken=is_taken).hstack(scores).drop("id")
 
 
-def _average_scores(artifacts: Artifacts) -> pl.DataFrame:
+def _average_scores(artifacts: Artifacts, ids: pl.Series) -> pl.DataFrame:
     """id, score: each row's score, less the mean of its component where there are several, as
-    scores of different components share no scale.
+    scores of different components share no scale; in the order of the samples `ids`.
     """
     newest = find_newest_scores(artifacts)
     if newest is None:
         return pl.DataFrame(schema={"id": pl.String, "score": pl.Float64})
-    columns = artifacts[newest].scan().select("id", "score", "component")
-    scores = columns.drop_nulls("score").collect()
+    columns = ("id", "score", "component")
+    scores = locate_scores(artifacts[newest], columns, ids).drop_nulls("score")
     score = pl.col("score")
     if scores["component"].n_unique() > 1:
         score -= score.mean().over("component")
-    scores = scores.select("id", score)
+    scores = name_located(scores.select("row", score), ids)
     if has_distinct_ids(scores):
         return scores
     # The preset paper scores a row once in each of its clusters.

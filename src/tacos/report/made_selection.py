@@ -132,6 +132,15 @@ class MadeSelection:
         is_kept = pl.col("id").is_in(self.keep)
         return chosen_from.filter(is_kept | ~is_below_floor(floor))
 
+    def _read_ranked_scores(self) -> pl.Series:
+        """The scores alone, without the ids, which take most memory."""
+        newest = pool_steps.find_newest_scores(self.artifacts)
+        is_part = bool(self.exclude) or self.request.limits.min_correctness > 0
+        if is_part or self.request.by == "grade" or newest is None:
+            return self.ranked["score"]
+        scores = self.artifacts[newest].scan().select("score").drop_nulls()
+        return scores.collect()["score"]
+
     @cached_property
     def first_served(self) -> frozenset[str]:
         """The ids of rows with a tag of an exact quota, which are taken before all others."""
@@ -192,7 +201,7 @@ class MadeSelection:
             self._list_steps(by_gain),
             must_keep["id"].to_list(),
             self._tags if tag_price else {},
-            convert_tag_price(self.ranked["score"], reliability, tag_price),
+            convert_tag_price(self._read_ranked_scores(), reliability, tag_price),
             is_ordered=self.request.is_reselected,
         )
 

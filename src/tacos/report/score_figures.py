@@ -50,9 +50,10 @@ def summarise_scores(
     newest = find_newest_scores(artifacts)
     if newest is None:
         return {}
-    scores = read_scores(artifacts[newest], ("id", "score", *NUMBERS))
-    rated = _join_lengths(take_best_scores(scores), artifacts)
-    whole_pool = _read_whole_pool(artifacts, settings, rated)
+    samples = sort_by_id(artifacts["samples"].scan().select("id", "length").collect())
+    scores = read_scores(artifacts[newest], ("id", "score", *NUMBERS), samples["id"])
+    rated = _join_lengths(take_best_scores(scores), samples)
+    whole_pool = _read_whole_pool(artifacts, settings, rated, samples)
     selected = rated.clear()
     if "selection" in artifacts:
         ids = artifacts["selection"].scan().select("id").collect()["id"]
@@ -75,17 +76,17 @@ def summarise_scores(
     return figures
 
 
-def _join_lengths(rated: pl.DataFrame, artifacts: Artifacts) -> pl.DataFrame:
-    """Rows with their `length`, sorted by id."""
-    lengths = artifacts["samples"].scan().select("id", "length").collect()
+def _join_lengths(rated: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
+    """Rows with their `length`, sorted by id; `samples` are all ids and lengths, sorted, too."""
     in_order = sort_by_id(rated)
-    return in_order.hstack(match_rows(in_order["id"], sort_by_id(lengths)))
+    return in_order.hstack(match_rows(in_order["id"], samples))
 
 
 def _read_whole_pool(
     artifacts: Artifacts,
     settings: Settings,
     rated: pl.DataFrame,
+    samples: pl.DataFrame,
 ) -> pl.DataFrame:
     """id, score, value, correctness, length of every sample, as far as a judge saw it.
 
@@ -98,7 +99,7 @@ def _read_whole_pool(
     if grades is None:
         return rated.clear()
     graded = average_cheap_grades(grades, settings).rename({"grade": "score"})
-    return _join_lengths(graded, artifacts)
+    return _join_lengths(graded, samples)
 
 
 def warn_about_rating(artifacts: Artifacts, settings: Settings) -> list[str]:

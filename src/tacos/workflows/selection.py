@@ -18,6 +18,7 @@ import polars as pl
 
 from tacos.config import Settings, load_settings, read_run_settings
 from tacos.counts import count_words
+from tacos.engines.freed_memory import give_back_memory
 from tacos.errors import InputError, RunError
 from tacos.formats import json_rows, writing
 from tacos.formats.rows import RawRow
@@ -255,12 +256,14 @@ class Selection:
             self.settings,
             read_request(self.artifacts, self.settings),
         )
+        summary = self.summary
+        give_back_memory()
         page = html.render_report(
             ReportInput(
                 self.run,
                 self.artifacts,
                 self.settings,
-                self.summary,
+                summary,
                 self.in_input_order,
                 self.inputs,
                 self.output,

@@ -142,7 +142,7 @@ class Pool(AnnotatedPool):
         texts = repeats.QuestionTexts(
             self.tables["samples"],
             self.question_encoder,
-            repeats.order_by_score(self.table),
+            lambda: repeats.order_by_score(self.table),
         )
         return QuestionVectors(
             texts.hash_task,

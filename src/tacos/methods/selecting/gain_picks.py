@@ -224,7 +224,7 @@ class _GainTaker:
             task.tag_price,
         )
         # Rows in no cluster count in one of their own.
-        clusters = task.ranked["cluster"].cast(pl.Int64).fill_null(-1)
+        clusters = task.ranked["cluster"].cast(pl.Int32).fill_null(-1)
         rows = GainRows(
             task.ranked["row"].to_numpy(),
             clusters.to_numpy(),

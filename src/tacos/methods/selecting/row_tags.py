@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import polars as pl
 
 Ints = npt.NDArray[np.int64]
 
-N_AT_ONCE = 500_000
+N_AT_ONCE = 100_000
 """Rows whose tags are looked at together."""
 
 
@@ -39,40 +40,40 @@ class RowTags:
         """Rows with each tag, shape (tags,)."""
         return np.bincount(self.numbers, minlength=self.n_tags)
 
-    def gather(self, rows: npt.NDArray[Any]) -> RowTags:
-        """The tags of other rows: those of row i are the tags of row `rows[i]` here."""
-        counts = np.diff(self.starts)[rows]
-        starts = np.concatenate([[0], np.cumsum(counts)])
+    def count_tags(self) -> Ints:
+        """The number of tags of each row, shape (rows,)."""
+        return np.diff(self.starts)
+
+    def list_carriers(self, rows: npt.NDArray[Any]) -> RowTags:
+        """The places in `rows` of those with each tag, in order: `numbers` are places, `starts` has
+        shape (tags + 1,).
+        """
+        n_carriers = np.zeros(self.n_tags, np.int64)
+        for _, tags in self._gather(rows):
+            n_carriers += np.bincount(tags, minlength=self.n_tags)
+        starts = np.concatenate([[0], np.cumsum(n_carriers)])
         numbers = np.empty(starts[-1], np.uint32)
+        # A counting sort: where the next place of each tag goes
+        ends = starts[:-1].copy()
+        for places, tags in self._gather(rows):
+            order = np.argsort(tags, kind="stable")
+            n_here = np.bincount(tags, minlength=self.n_tags)
+            before = np.cumsum(n_here) - n_here
+            targets = np.arange(len(tags)) + np.repeat(ends - before, n_here)
+            numbers[targets] = places[order]
+            ends += n_here
+        return RowTags(numbers, starts, len(rows))
+
+    def _gather(self, rows: npt.NDArray[Any]) -> Iterator[tuple[Ints, Ints]]:
+        """The tags of rows, one after another, and the place in `rows` of each, block by block."""
         for first in range(0, len(rows), N_AT_ONCE):
-            some = slice(first, first + N_AT_ONCE)
-            own_starts = starts[first : first + N_AT_ONCE + 1]
-            begin, end = int(own_starts[0]), int(own_starts[-1])
-            # How far each tag lies behind its place here
-            moved = np.repeat(self.starts[rows[some]] - own_starts[:-1], counts[some])
-            numbers[begin:end] = self.numbers[np.arange(begin, end) + moved]
-        return RowTags(numbers, starts, self.n_tags)
-
-    def invert(self) -> RowTags:
-        """The rows of each tag, in order: `numbers` are rows, `starts` has shape (tags + 1,)."""
-        # Takes a while to import, which not every command needs.
-        from scipy.sparse import csr_array
-
-        index = np.int32 if len(self.numbers) < 2**31 else np.int64
-        occurrences = csr_array(
-            (
-                np.ones(len(self.numbers), np.bool_),
-                self.numbers.astype(index, copy=False),
-                self.starts.astype(index),
-            ),
-            shape=(self.n_rows, self.n_tags),
-        )
-        by_tag = occurrences.tocsc()
-        return RowTags(
-            by_tag.indices.astype(np.uint32),
-            by_tag.indptr.astype(np.int64),
-            self.n_rows,
-        )
+            some = rows[first : first + N_AT_ONCE]
+            starts = self.starts[some]
+            counts = self.starts[some + 1] - starts
+            ends = np.cumsum(counts)
+            moved = np.repeat(starts - (ends - counts), counts)
+            places = np.repeat(np.arange(first, first + len(some)), counts)
+            yield places, self.numbers[np.arange(len(moved)) + moved]
 
 
 def number_tags(tags: pl.Series) -> RowTags:

@@ -109,14 +109,14 @@ def take_covering(
 def order_rows(rows: GainRows) -> GainOrder:
     """What any number of selections from these rows share."""
     order = np.argsort(-rows.quality, kind="stable").astype(np.uint32)
-    of_order = rows.tags.gather(rows.samples[order])
-    n_tags = np.minimum(np.diff(of_order.starts), GONE - 1).astype(np.uint16)
+    n_tags = np.minimum(rows.tags.count_tags(), GONE - 1).astype(np.uint16)
+    in_order = rows.samples[order]
     n_places = np.bincount(rows.samples, minlength=1)
     return GainOrder(
         rows,
         order,
-        n_tags,
-        of_order.invert(),
+        n_tags[in_order],
+        rows.tags.list_carriers(in_order),
         is_unique=bool(n_places.max() <= 1),
     )
 

@@ -5,7 +5,59 @@ An id takes some 50 bytes, and a join or a sort of polars takes each row of both
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import numpy.typing as npt
 import polars as pl
+
+Ints = npt.NDArray[np.int64]
+N_SEEDS = 4
+"""Hashes that are tried until no two rows have the same one: the second is hardly ever needed."""
+N_AT_ONCE = 500_000
+"""Rows that are looked for together."""
+
+
+class RowFinder:
+    """Finds rows by hashes of their ids: 12 bytes a row, where a join takes some 60.
+
+    Among 10 million rows, an id that none of them has is taken for one in 1 of a billion cases.
+    """
+
+    def __init__(self, read_ids: Callable[[], Iterable[pl.Series]]) -> None:
+        """`read_ids` gives the ids of all rows, batch by batch. Raises `ValueError` where one comes
+        twice.
+        """
+        for seed in range(N_SEEDS):
+            self._seed = seed
+            parts = [_hash_ids(ids, seed) for ids in read_ids()]
+            hashes = np.concatenate([np.zeros(0, np.uint64), *parts])
+            del parts
+            order = np.argsort(hashes)
+            self._rows = order.astype(np.uint32)
+            self._hashes = hashes[order]
+            if not (self._hashes[1:] == self._hashes[:-1]).any():
+                return
+        raise ValueError("an id comes twice")
+
+    def find(self, ids: pl.Series) -> Ints:
+        """The row of each id, shape (ids,); -1 where there is none."""
+        rows = np.full(len(ids), -1, np.int64)
+        if not len(self._hashes):
+            return rows
+        for first in range(0, len(ids), N_AT_ONCE):
+            wanted = _hash_ids(ids.slice(first, N_AT_ONCE), self._seed)
+            places = np.searchsorted(self._hashes, wanted)
+            places = np.minimum(places, len(self._hashes) - 1)
+            is_here = self._hashes[places] == wanted
+            found = np.where(is_here, self._rows[places].astype(np.int64), -1)
+            rows[first : first + N_AT_ONCE] = found
+        return rows
+
+
+def _hash_ids(ids: pl.Series, seed: int) -> npt.NDArray[np.uint64]:
+    """A hash of each id, shape (ids,)."""
+    return ids.hash(seed).to_numpy()
 
 
 def sort_by_id(table: pl.DataFrame) -> pl.DataFrame:
@@ -41,5 +93,8 @@ def count_distinct_ids(table: pl.LazyFrame) -> int:
 
 
 def has_distinct_ids(table: pl.DataFrame) -> bool:
-    """Whether no id can come twice: all ids have different hashes, which take less memory."""
-    return bool(table["id"].hash().n_unique() == table.height)
+    """Whether no id can come twice: neighbours differ, or all hashes, which take less memory."""
+    ids = table["id"]
+    if ids.is_sorted():
+        return not (ids.head(-1) == ids.tail(-1)).any()
+    return bool(ids.hash().n_unique() == table.height)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ from tacos.methods.selecting import sizes
 from tacos.methods.selecting.limits import Limits
 from tacos.pipeline.steps.aligned_rows import join_to_samples
 from tacos.pipeline.steps.matched_rows import (
+    RowFinder,
     has_distinct_ids,
     match_rows,
     sort_by_id,
@@ -56,10 +58,16 @@ class AnnotatedPool:
         return read_memberships(self.tables, self.settings).select("id", "cluster")
 
     @cached_property
+    def samples(self) -> pl.DataFrame:
+        """A row per sample, without its scores: see `build_sample_rows`."""
+        homes = iterate_homes(self.tables, self.settings)
+        return build_sample_rows(self.tables, homes)
+
+    @cached_property
     def scores(self) -> pl.DataFrame:
         """id, cluster, score, correctness: the newest scores, sorted by id."""
         columns = ("id", "cluster", "score", "correctness")
-        return read_scores(self.tables["scores"], columns)
+        return read_scores(self.tables["scores"], columns, self.samples["id"])
 
     @cached_property
     def keep(self) -> list[str]:
@@ -94,9 +102,8 @@ class AnnotatedPool:
 
     @cached_property
     def rows(self) -> pl.DataFrame:
-        """A row per sample: see `build_pool_table`."""
-        homes = iterate_homes(self.tables, self.settings)
-        return build_pool_table(self.tables, homes, self.scores)
+        """A row per sample: see `join_best_scores`."""
+        return join_best_scores(self.samples, self.scores)
 
     def draw_fill(self, seed: int) -> pl.DataFrame | None:
         """id, cluster, rule: unjudged rows that may come in when judged ones run out; None without.
@@ -124,7 +131,7 @@ class AnnotatedPool:
 
 def measure_pool(artifacts: Tables, settings: Settings) -> MeasuredPool:
     """The pool of a run in figures, and every selection from it, by the run's newest scores: the
-    table of `build_pool_table` with value, and grade if there are grades.
+    table of `join_best_scores` with value, and grade if there are grades.
 
     `artifacts` are under their full names.
     """
@@ -134,12 +141,11 @@ def measure_pool(artifacts: Tables, settings: Settings) -> MeasuredPool:
     grades = None
     if "grades" in artifacts:
         grades = iterate_cheap_grades(artifacts["grades"], settings)
-    rows = build_pool_table(
-        artifacts,
-        iterate_homes(artifacts, settings),
-        read_scores(artifacts[newest], ("id", "score", "value", "correctness")),
-        grades,
-    )
+    homes = iterate_homes(artifacts, settings)
+    samples = build_sample_rows(artifacts, homes, grades)
+    columns = ("id", "score", "value", "correctness")
+    scores = read_scores(artifacts[newest], columns, samples["id"])
+    rows = join_best_scores(samples, scores)
     # Rows whose topic is not known have a number, too, but are in no cluster.
     clusters = artifacts["clusters"].scan().select("cluster").collect()["cluster"]
     is_in_cluster = pl.col("cluster").is_in(clusters.unique().implode())
@@ -181,10 +187,40 @@ def find_newest_scores(names: Iterable[str]) -> str | None:
     return max(rounds, key=lambda name: int(name.partition("/")[2]), default=None)
 
 
-def read_scores(scores: Table, columns: Sequence[str]) -> pl.DataFrame:
-    """Columns of a table SCORES, sorted by id (null: an earlier version had no such column)."""
-    complete = add_missing_columns(scores.scan(), SCORES)
-    return sort_by_id(complete.select(columns).collect())
+def read_scores(scores: Table, columns: Sequence[str], ids: pl.Series) -> pl.DataFrame:
+    """Columns of a table SCORES, its id among them, in the order of the samples `ids` (null: an
+    earlier version had no such column). They share their texts with `ids`, which take most memory.
+    """
+    return name_located(locate_scores(scores, columns, ids), ids).select(columns)
+
+
+def name_located(located: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
+    """A table of `locate_scores` in the order of `ids`, with `id` in place of `row`."""
+    in_order = located.sort("row", maintain_order=True)
+    rows = in_order["row"].to_numpy()
+    is_every_one = np.array_equal(rows, np.arange(len(ids), dtype=np.uint32))
+    own = ids if is_every_one else ids.gather(rows)
+    return in_order.drop("row").with_columns(id=own)
+
+
+def locate_scores(
+    scores: Table, columns: Sequence[str], ids: pl.Series
+) -> pl.DataFrame:
+    """The same in the order of the table, with the number of the row among `ids` as `row` in place
+    of its id.
+    """
+    finder = RowFinder(lambda: [ids])
+    schema = scores.scan().collect_schema()
+    present = [name for name in columns if name in schema]
+    nobody = scores.scan().select(present).head(0).collect()
+    parts = []
+    for batch in chain([nobody], scores.batches(present)):
+        complete = add_missing_columns(batch, SCORES)
+        own = complete.select(name for name in columns if name != "id")
+        rows = pl.Series("row", finder.find(batch["id"]))
+        known = own.with_columns(rows).filter(pl.col("row") >= 0)
+        parts.append(known.cast({"row": pl.UInt32}))
+    return pl.concat(parts)
 
 
 def read_memberships(tables: Tables, settings: Settings) -> pl.DataFrame:
@@ -359,12 +395,20 @@ def build_pool_table(
     scores: pl.DataFrame,
     grades: Iterable[pl.DataFrame] | None = None,
 ) -> pl.DataFrame:
-    """A row per sample, sorted by id: id, length, source, tags, cluster (null: in none), score (the
-    best one; null: not judged), correctness (null: the judge gave none), value where `scores` has
-    it, and grade where there are `grades` (id and grade, as a row-wise stage makes them).
+    """The rows of `build_sample_rows` with their scores: see `join_best_scores`."""
+    return join_best_scores(build_sample_rows(tables, homes, grades), scores)
+
+
+def build_sample_rows(
+    tables: Tables,
+    homes: Iterable[pl.DataFrame] | None,
+    grades: Iterable[pl.DataFrame] | None = None,
+) -> pl.DataFrame:
+    """A row per sample, sorted by id: id, length, source, tags, cluster (null: in none), and grade
+    where there are `grades` (id and grade, as a row-wise stage makes them).
 
     `homes` are those of `iterate_homes`; without them, no row has a cluster. Sources and tags are
-    categories, so that a row takes some 100 bytes; `scores` that are sorted by id need no copy.
+    categories, so that a row takes some 80 bytes.
     """
     samples = tables["samples"].batches(["id", "length", "source"])
     rows: Iterable[pl.DataFrame] = join_to_samples(
@@ -379,10 +423,16 @@ def build_pool_table(
         rows = (batch.with_columns(cluster=no_cluster) for batch in rows)
     if grades is not None:
         rows = join_to_samples(rows, grades)
-    pool = sort_by_id(pl.concat(rows))
+    return sort_by_id(pl.concat(rows))
+
+
+def join_best_scores(samples: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
+    """A row per sample with score (the best one; null: not judged), and value and correctness where
+    `scores` has them (null: the judge gave none); `scores` of the same ids need no copy.
+    """
     numbers = ["score", *(name for name in JUDGED if name in scores.columns)]
     best = take_best_scores(scores).select("id", *numbers)
-    return pool.hstack(match_rows(pool["id"], best))
+    return samples.hstack(match_rows(samples["id"], best))
 
 
 def take_best_scores(scores: pl.DataFrame) -> pl.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -66,13 +66,13 @@ class QuestionTexts:
     """The texts of rows that may be compared; their keys and vectors, made once.
 
     Few of them are compared: texts are read when they are asked for, with the texts of the rows
-    that come next in `ids`, and of those that were foreseen.
+    that come next in `list_ids`, and of those that were foreseen.
     """
 
     samples: Table
     encoder: QuestionEncoder
-    ids: pl.Series
-    """The rows, in the order in which they will probably be asked about."""
+    list_ids: Callable[[], pl.Series]
+    """Gives the rows, in the order in which they will probably be asked about."""
     _n_ahead: int = N_AHEAD
     _texts: dict[str, QuestionText] = field(default_factory=dict)
     _keys: dict[str, Sequence[bytes]] = field(default_factory=dict)
@@ -107,8 +107,10 @@ class QuestionTexts:
     def _read(self, id_: str) -> QuestionText:
         """The text of a row."""
         if id_ not in self._texts:
-            place = (self.ids == id_).arg_max() or 0
-            ahead = self.ids.slice(place, self._n_ahead)
+            # Not kept: there are as many as rows.
+            ids = self.list_ids()
+            place = (ids == id_).arg_max() or 0
+            ahead = ids.slice(place, self._n_ahead)
             # The samples are read again each time: the next time, more of them.
             self._n_ahead *= 2
             self._read_texts(pl.concat([pl.Series("id", [id_], pl.String), ahead]))

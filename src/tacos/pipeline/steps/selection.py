@@ -156,7 +156,7 @@ class PoolSelection(AnnotatedPool):
             texts = repeats.QuestionTexts(
                 self.tables["samples"],
                 self.encoder,
-                repeats.order_by_score(self.scores),
+                lambda: repeats.order_by_score(self.scores),
             )
             questions = QuestionVectors(
                 texts.hash_task,

@@ -1,0 +1,74 @@
+"""Tables of many rows are matched by hashes of their ids; what comes out is what a join gives."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tacos.config import load_settings
+from tacos.pipeline.frame_table import FrameTable
+from tacos.pipeline.steps import judgements, matched_rows
+from tacos.pipeline.steps.matched_rows import RowFinder, has_distinct_ids
+from tacos.pipeline.steps.pool import read_scores
+from tacos.records import GRADES, add_missing_columns, conform_table
+
+
+def number_ids(numbers: list[int]) -> pl.Series:
+    """Ids of rows of one file."""
+    return pl.Series("id", [f"data.jsonl:{number}" for number in numbers], pl.String)
+
+
+def test_rows_are_found_by_their_ids_batch_by_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(matched_rows, "N_AT_ONCE", 7)
+    numbers = np.random.default_rng(1).permutation(100).tolist()
+    finder = RowFinder(lambda: [number_ids(numbers[:60]), number_ids(numbers[60:])])
+    wanted = [*range(50), 100, *range(50, 100)]
+    rows = finder.find(number_ids(wanted)).tolist()
+    assert rows[50] == -1
+    assert [numbers[row] for row in rows if row >= 0] == [*range(100)]
+
+
+def test_nothing_is_found_among_no_rows() -> None:
+    assert RowFinder(list).find(number_ids([3])).tolist() == [-1]
+
+
+def test_an_id_that_comes_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        RowFinder(lambda: [number_ids([1, 2]), number_ids([1])])
+
+
+@pytest.mark.parametrize("numbers", [[1, 2, 3], [3, 1, 2], []])
+def test_ids_are_distinct_in_any_order(numbers: list[int]) -> None:
+    assert has_distinct_ids(number_ids(numbers).to_frame())
+    repeated = number_ids([*numbers, 7, 7])
+    assert not has_distinct_ids(repeated.to_frame())
+
+
+def test_scores_come_in_the_order_of_the_samples() -> None:
+    samples = number_ids([1, 10, 2, 3])
+    scores = pl.DataFrame({"id": number_ids([3, 2, 10]), "score": [3.0, 2.0, 10.0]})
+    read = read_scores(FrameTable(scores), ("id", "score", "value"), samples)
+    assert read["id"].to_list() == number_ids([10, 2, 3]).to_list()
+    assert read["score"].to_list() == [10.0, 2.0, 3.0]
+    # A run of an earlier version had no such column.
+    assert read["value"].to_list() == [None] * 3
+    # A sample may have a score in each of several clusters.
+    twice = pl.concat([scores, scores.with_columns(pl.col("score") + 0.5)])
+    read = read_scores(FrameTable(twice), ("id", "score"), samples)
+    assert read["score"].to_list() == [10.0, 10.5, 2.0, 2.5, 3.0, 3.5]
+
+
+def test_grades_become_scores_of_the_shortlisted_rows() -> None:
+    graded = pl.DataFrame(
+        {"id": number_ids([0, 1, 2]), "grade": [10.0, 11.0, 12.0], "judge": [""] * 3}
+    )
+    grades = conform_table(add_missing_columns(graded, GRADES), GRADES)
+    shortlist = pl.DataFrame({"id": number_ids([2, 9, 0]), "cluster": [0, 0, 1]})
+    settings = load_settings(judge={"mode": "singleton"})
+    tables = {"grades": FrameTable(grades), "shortlist": FrameTable(shortlist)}
+    scores = judgements.rate_samples(tables, settings, None, 0).table
+    assert scores.select("id", "cluster", "score").rows() == [
+        ("data.jsonl:0", 1, 10.0),
+        ("data.jsonl:2", 0, 12.0),
+    ]
