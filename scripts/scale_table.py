@@ -32,9 +32,9 @@ class Rates:
     """CPU of all row-wise stages per row: 72.5 s for Alpaca's 52,002 (Alpaca end to end)."""
     serial_ms: float = 0.03
     """CPU of shortlist, rating, selecting and report per row, on one core (Scale)."""
-    base_mb: float = 800.0
+    base_mb: float = 850.0
     """Main process without rows: models, figures of the report (Scale)."""
-    bytes_per_row: float = 305.0
+    bytes_per_row: float = 265.0
     """Main process while it selects and reports (Scale)."""
     disk_per_row: float = 590.0
     """Bytes of a run directory (Scale)."""

@@ -495,7 +495,7 @@ def _count_graded_rows(artifacts: Artifacts) -> dict[str, int]:
     for name in ("grades", "close_grades"):
         if name in artifacts:
             stage = artifacts[name].manifest["stage"]
-            n_graded[stage] = count_distinct_ids(artifacts[name].scan())
+            n_graded[stage] = count_distinct_ids(artifacts[name].batches(["id"]))
     return n_graded
 
 

@@ -139,10 +139,12 @@ class Pool(AnnotatedPool):
     @cached_property
     def questions(self) -> QuestionVectors:
         """What rows ask, as vectors."""
+        # Not `self`, which keeps what is built here: a circle would stay in memory.
+        table = self.table
         texts = repeats.QuestionTexts(
             self.tables["samples"],
             self.question_encoder,
-            lambda: repeats.order_by_score(self.table),
+            lambda: repeats.order_by_score(table),
         )
         return QuestionVectors(
             texts.hash_task,

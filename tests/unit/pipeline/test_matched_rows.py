@@ -6,8 +6,12 @@ import pytest
 
 from tacos.config import load_settings
 from tacos.pipeline.frame_table import FrameTable
-from tacos.pipeline.steps import judgements, matched_rows
-from tacos.pipeline.steps.matched_rows import RowFinder, has_distinct_ids
+from tacos.pipeline.steps import judgements, matched_rows, tags
+from tacos.pipeline.steps.matched_rows import (
+    RowFinder,
+    count_distinct_ids,
+    has_distinct_ids,
+)
 from tacos.pipeline.steps.pool import read_scores
 from tacos.records import GRADES, add_missing_columns, conform_table
 
@@ -72,3 +76,20 @@ def test_grades_become_scores_of_the_shortlisted_rows() -> None:
         ("data.jsonl:0", 1, 10.0),
         ("data.jsonl:2", 0, 12.0),
     ]
+
+
+def test_ids_are_counted_once_over_all_batches() -> None:
+    turns = number_ids([1, 1, 2]).to_frame(), number_ids([2, 3]).to_frame()
+    assert count_distinct_ids(turns) == 3
+    assert count_distinct_ids([]) == 0
+
+
+@pytest.mark.parametrize("n_at_once", [2, 3, 50])
+def test_raw_tags_are_counted_batch_by_batch(
+    n_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tags, "N_COUNTED_AT_ONCE", n_at_once)
+    rows = pl.DataFrame({"tags": [["x", "y"], [], ["y"], ["y", "z"]]})
+    counts = tags._count_raw_tags(rows.iter_slices(1))
+    assert counts.rows() == [("x", 1), ("y", 3), ("z", 1)]
+    assert counts.schema == {"tag": pl.String, "count": pl.UInt32}

@@ -97,7 +97,8 @@ def shortlist_members(  # noqa: PLR0913 - every rule reads some of them
             "shortlist.factor must be positive and shortlist.explore in 0..1, not "
             f"{factor} and {explore}"
         )
-    table = members.sort("cluster", "position", "id")
+    # A sample is in a cluster once: its id would change no place, and take memory.
+    table = members.sort("cluster", "position")
     # Drawn after sorting: chance must not depend on the order of `members`.
     table = table.with_columns(_draw_numbers(table.height, seed))
 
@@ -119,8 +120,12 @@ def shortlist_members(  # noqa: PLR0913 - every rule reads some of them
             rule,
             factor,
         )
+    kept = table
+    if not is_kept.all():
+        kept = table.filter(is_kept)
+        is_by_rule = is_by_rule.filter(is_kept)
     rule_of_row = pl.when(is_by_rule).then(pl.lit(rule)).otherwise(pl.lit(RESERVE))
-    kept = table.with_columns(rule=rule_of_row).filter(is_kept)
+    kept = kept.with_columns(rule=rule_of_row)
 
     capped = kept
     if cap is not None:

@@ -78,6 +78,8 @@ def choose_by_gain(
     judged_kept = ranked.join(kept_rows, on="row", maintain_order="left")
     kept = quotas.pick_must_keep(judged_kept, keep)
     row_of = dict(kept_rows.iter_rows())
+    # The task has what it needs of them.
+    del judged, ranked
     done = pick_by_gain({row_of[id_]: pick for id_, pick in kept.items()}, n, task)
     return _build_choice(done)
 

@@ -173,15 +173,17 @@ def _convert_grades(tables: Tables, settings: Settings) -> pl.DataFrame:
     homes = tables["shortlist"].scan().select("id", "cluster").collect()
     # A join would take each row of both tables once more.
     rows = finder.find(homes["id"])
+    del finder
     order = np.arange(len(rows))
     if len(rows) <= means.height:
         # In the order of the grades, unless many rows have none; runs of 0.2 have it so, too.
         order = np.argsort(rows, kind="stable")
     order = order[rows[order] >= 0]
+    homes = homes.select(pl.all().gather(order))
     own = means.select(pl.all().gather(rows[order]))
+    del means, rows, order
     scores = (
-        homes.select(pl.all().gather(order))
-        .hstack(own)
+        homes.hstack(own)
         .rename({"grade": "score"})
         .with_columns(
             pl.lit(None).alias("error"),

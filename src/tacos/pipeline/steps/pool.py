@@ -65,8 +65,10 @@ class AnnotatedPool:
 
     @cached_property
     def scores(self) -> pl.DataFrame:
-        """id, cluster, score, correctness: the newest scores, sorted by id."""
-        columns = ("id", "cluster", "score", "correctness")
+        """id, cluster, score: the newest scores, sorted by id; with a floor, correctness, too."""
+        columns = ["id", "cluster", "score"]
+        if self.settings.select.min_correctness:
+            columns.append("correctness")
         return read_scores(self.tables["scores"], columns, self.samples["id"])
 
     @cached_property

@@ -141,6 +141,8 @@ class PoolSelection(AnnotatedPool):
         if not self.settings.select.conversations:
             return table
         conversations = repeats.find_conversations(self.tables["samples"])
+        if conversations.is_empty():
+            return table
         return table.hstack(match_rows(table["id"], conversations))
 
     @cached_property
@@ -153,10 +155,12 @@ class PoolSelection(AnnotatedPool):
         vectors = None
         questions = None
         if config.limit == "auto":
+            # Not `self`, which keeps what is built here: a circle would stay in memory.
+            scores = self.scores
             texts = repeats.QuestionTexts(
                 self.tables["samples"],
                 self.encoder,
-                lambda: repeats.order_by_score(self.scores),
+                lambda: repeats.order_by_score(scores),
             )
             questions = QuestionVectors(
                 texts.hash_task,

@@ -47,7 +47,8 @@ def make_shortlist(
     excluded = pool_steps.resolve_ids(samples, settings.select.exclude, "exclude")
     is_excluded = pl.col("id").is_in(excluded)
     everyone = _read_candidates(tables, settings, rule)
-    candidates = everyone.filter(~is_excluded)
+    # A copy of all rows takes much memory, and most runs exclude none.
+    candidates = everyone.filter(~is_excluded) if excluded else everyone
 
     # The quota of each cluster, which the size of its shortlist depends on
     n = pool_steps.count_requested_rows(tables["samples"], settings.select.size)

@@ -6,6 +6,7 @@ A cascade of taggers has stages of its own before `tag`: see `tacos.pipeline.ste
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -26,6 +27,7 @@ from tacos.methods.tags import (
 from tacos.pipeline.steps import hand_tags
 from tacos.pipeline.steps.extension import list_known_ids, read_old_rows
 from tacos.pipeline.steps.hand_tags import HandTags
+from tacos.pipeline.steps.matched_rows import count_distinct_ids
 from tacos.pipeline.steps.pool import Tables
 from tacos.records import (
     VOCABULARY,
@@ -36,6 +38,8 @@ from tacos.records import (
 )
 
 N_QUESTIONS_PER_BATCH = 64
+N_COUNTED_AT_ONCE = 50
+"""Batches whose counts are held beside each other."""
 
 TagMapping = Mapping[str, str | None]
 
@@ -65,10 +69,10 @@ def propose_pairs(
 ) -> StageOutput:
     """Raw tags -> pairs of tags that a language model is asked about."""
     config = settings.normalise
-    tags = tables["tags"].scan().select("id", "tags")
+    tags = tables["tags"]
     counts = normalisation.count_spelt_tags(
-        _count_raw_tags([tags]),
-        _count_distinct_ids(tags),
+        _count_raw_tags(tags.batches(["tags"])),
+        count_distinct_ids(tags.batches(["id"])),
         config,
         encoder,
         overrides.parse_overrides(config.overrides, config.signs),
@@ -186,12 +190,13 @@ def make_vocabulary(
     asked), or the published one of the settings is applied; then the notes measure how far the tags
     drift from it.
     """
-    tags = [table.scan().select("id", "tags") for table in tag_tables]
-    counts = _count_raw_tags(tags)
+    counts = _count_raw_tags(
+        chain.from_iterable(table.batches(["tags"]) for table in tag_tables)
+    )
     if config.vocabulary:
         return _apply_published_vocabulary(counts, config, encoder)
 
-    n_samples = sum(_count_distinct_ids(frame) for frame in tags)
+    n_samples = sum(count_distinct_ids(table.batches(["id"])) for table in tag_tables)
     result = normalisation.build_vocabulary(
         counts,
         _iterate_transactions(tag_tables),
@@ -247,31 +252,37 @@ def _extend_vocabulary(
         config,
         encoder.name,
     )
-    tags = tables["tags"].scan().select("id", "tags")
     matcher = encoder if config.semantic != "off" else None
-    counts = _count_raw_tags([tags])
+    counts = _count_raw_tags(tables["tags"].batches(["tags"]))
     vocabulary = extended_vocabulary.extend_vocabulary(old, counts, known, matcher)
-    of_new_rows = tags.filter(~pl.col("id").is_in(known_ids.implode()))
+    is_new = ~pl.col("id").is_in(known_ids.implode())
+    of_new_rows = (
+        batch.filter(is_new) for batch in tables["tags"].batches(["id", "tags"])
+    )
     drift = extended_vocabulary.describe_drift(
         vocabulary,
         old,
-        _count_raw_tags([of_new_rows]),
+        _count_raw_tags(of_new_rows),
         known,
     )
     return StageOutput.without_rejects(vocabulary, {"alpha": alpha, "drift": drift})
 
 
-def _count_raw_tags(tags: Iterable[pl.LazyFrame]) -> pl.DataFrame:
+def _count_raw_tags(batches: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """tag, count: turns with each raw tag, sorted by tag."""
-    # Each turn counts: a tag that two turns of a sample have occurs twice.
-    occurrences = pl.concat(tags).explode("tags").drop_nulls("tags")
-    counts = occurrences.group_by(tag="tags").agg(count=pl.len())
-    return counts.sort("tag").collect()
+    parts = [pl.DataFrame(schema={"tag": pl.String, "count": pl.UInt32})]
+    for batch in batches:
+        # Each turn counts: a tag that two turns of a sample have occurs twice.
+        occurrences = batch.select(tag="tags").explode("tag").drop_nulls("tag")
+        parts.append(occurrences.group_by("tag").agg(count=pl.len()))
+        if len(parts) == N_COUNTED_AT_ONCE:
+            parts = [_add_counts(parts)]
+    return _add_counts(parts).sort("tag")
 
 
-def _count_distinct_ids(frame: pl.LazyFrame) -> int:
-    """Samples in a table with a row per turn."""
-    return int(frame.select(pl.col("id").n_unique()).collect().item())
+def _add_counts(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """tag, count: the sums of counts."""
+    return pl.concat(parts).group_by("tag").agg(pl.col("count").sum())
 
 
 def _iterate_transactions(tag_tables: Sequence[Table]) -> Iterator[pl.DataFrame]:

@@ -82,7 +82,7 @@ def _list_steps(source: ReportInput) -> Iterator[FunnelStep]:
             yield build_step(name, n, losses)
     graded = source.artifacts.get("grades")
     if graded is not None:
-        n_graded = count_distinct_ids(graded.scan())
+        n_graded = count_distinct_ids(graded.batches(["id"]))
         yield build_step(
             "graded one by one", n_graded, [], f"by {name_judge(graded.model)}"
         )
@@ -119,8 +119,7 @@ def _list_judged(
     """The shortlist and the rows with a score, where comparisons decide."""
     summary = source.summary
     if "shortlist" in source.artifacts and not summary.shortlist_note:
-        shortlist = source.artifacts["shortlist"].scan()
-        n = count_distinct_ids(shortlist)
+        n = count_distinct_ids(source.artifacts["shortlist"].batches(["id"]))
         rules = [
             (f"left out by the rule {reason.removeprefix(LEFT_OUT)}", count)
             for reason, count in summary.rejects.get("shortlist", {}).items()
@@ -128,8 +127,8 @@ def _list_judged(
         yield "shortlisted", n, rules, "only these were compared"
     newest = find_newest_scores(source.artifacts)
     if newest is not None:
-        scored = source.artifacts[newest].scan().drop_nulls("score")
-        n = count_distinct_ids(scored)
+        scores = source.artifacts[newest].batches(["id", "score"])
+        n = count_distinct_ids(batch.drop_nulls("score") for batch in scores)
         yield "scored", n, [], ""
 
 
