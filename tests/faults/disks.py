@@ -31,5 +31,6 @@ def small_disk(size: str = "200m") -> Iterator[Path]:
         folder.chmod(0o755)
         yield folder
     finally:
-        subprocess.run(["umount", str(folder)], capture_output=True)
+        # Also while a process that a test has left still holds a file there.
+        subprocess.run(["umount", "-l", str(folder)], capture_output=True)
         shutil.rmtree(folder, ignore_errors=True)
