@@ -125,7 +125,8 @@ def describe_merges(merges: pl.DataFrame) -> str:
     """
     if merges.is_empty():
         return "No tag was merged into another."
-    n_doubtful = int(merges["is_doubtful"].sum())
+    # Two spellings of one name that became the same tag are one doubt.
+    n_doubtful = _drop_spellings(merges.filter("is_doubtful")).height
     n_unknown = merges["chance"].null_count()
     text = f"{count_words(merges.height, 'raw tag')} became another tag"
     n_variants = sum(map(_is_variant, merges["raw"], merges["canonical"]))
@@ -156,16 +157,16 @@ def describe_merges(merges: pl.DataFrame) -> str:
 def _list_worst(merges: pl.DataFrame) -> pl.DataFrame:
     """The merges that a sentence names: one of those that differ in capitals alone."""
     close = merges.filter(pl.col("chance") < CLOSE)
-    folded = close.with_columns(
-        folded_raw=pl.col("raw").str.to_lowercase(),
-        folded_canonical=pl.col("canonical").str.to_lowercase(),
-    )
-    distinct = folded.unique(
-        ["folded_raw", "folded_canonical"],
-        keep="first",
-        maintain_order=True,
-    )
-    return distinct.head(N_NAMED)
+    return _drop_spellings(close).head(N_NAMED)
+
+
+def _drop_spellings(merges: pl.DataFrame) -> pl.DataFrame:
+    """The first of the merges whose names differ in capitals, spaces and signs alone."""
+    kept: dict[tuple[str, str], int] = {}
+    names = zip(merges["raw"], merges["canonical"], strict=True)
+    for place, (raw, canonical) in enumerate(names):
+        kept.setdefault((_fold_name(raw), _fold_name(canonical)), place)
+    return merges[list(kept.values())]
 
 
 # Doubts
@@ -249,10 +250,13 @@ def _is_variant(raw: str, canonical: str) -> bool:
     >>> _is_variant("E-mail writing", "Email Writing"), _is_variant("Poem", "Poems")
     (True, False)
     """
-    left, right = (
-        "".join(filter(str.isalnum, name.casefold())) for name in (raw, canonical)
-    )
+    left, right = _fold_name(raw), _fold_name(canonical)
     return left == right != ""
+
+
+def _fold_name(name: str) -> str:
+    """A name without capitals, spaces and signs."""
+    return "".join(filter(str.isalnum, name.casefold()))
 
 
 def _cut_step(reason: str) -> str:

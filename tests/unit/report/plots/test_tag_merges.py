@@ -81,6 +81,7 @@ def test_a_sentence_names_spellings_of_one_merge_once(minilm: Encoder) -> None:
     )
     text = tag_merges.describe_merges(merges)
     assert text.lower().count("gardening -> tax law") == 1
+    assert "1 of the merges looks doubtful" in text
 
 
 def test_only_the_most_frequent_are_estimated(
