@@ -132,6 +132,8 @@ def load_session(threads: int | None) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.inter_op_num_threads = 1
+    # Threads that wait sleep: most calls are for a text or two, and spinning took twice their time.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if threads is not None:
         options.intra_op_num_threads = threads
     arrays = _load_weights(weights.find_weights())

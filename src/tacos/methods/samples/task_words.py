@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 FIND = "find"
 EXPLAIN = "explain"
@@ -116,7 +117,7 @@ def hash_task(question: str, response: str) -> list[bytes]:
     kinds = [word for word in words if word in KINDS] or KINDS
     answer = _drop_numbers(TOKEN.findall(response.casefold()))
     keys = [_hash_words([kind, *core]) for kind in kinds]
-    if sum(word.isalpha() for word in answer) >= N_ANSWER_WORDS:
+    if sum(map(str.isalpha, answer)) >= N_ANSWER_WORDS:
         keys.append(_hash_words([*_drop_numbers(core), "\0", *answer]))
     return keys
 
@@ -170,6 +171,7 @@ def _list_content_words(text: str) -> list[str]:
     return words
 
 
+@lru_cache(maxsize=1 << 16)
 def _find_base(word: str) -> str:
     """A word without the endings of plurals and verbs; the same for all of its forms."""
     if word in NUMBERS:

@@ -159,8 +159,8 @@ def pick_by_gain(
         lambda step: taker.count_tags(taker.take_steps(picks, n, step)),
         goal,
     )
-    taken = taker.take_steps(picks, n, step)
     if task.build_gate is None:
+        taken = taker.take_steps(picks, n, step)
         return GainPicks(taken, task.tag_price * coverage_floor.scale_price(step))
 
     gate = task.build_gate()
@@ -287,8 +287,10 @@ class _GainTaker:
         if number_of is not None:
             places = number_of[places].tolist()
         taken = dict(picks)
-        for row, cluster, score in self.task.ranked[places].rows():
-            taken[row] = Pick(self.task.ids[row], cluster, score, step.rule)
+        chosen = self.task.ranked[places]
+        ids = self.task.ids.gather(chosen["row"]).to_list()
+        for id_, (row, cluster, score) in zip(ids, chosen.rows(), strict=True):
+            taken[row] = Pick(id_, cluster, score, step.rule)
         return taken
 
     def count_tags(
