@@ -36,6 +36,8 @@ from tacos.models.static_encoder import StaticEncoder
 from tacos.records import Reply, Request, canonical_hash
 
 DATA = Path(__file__).parent / "data"
+NAME = "embedded-judge"
+"""What the shipped judge is called."""
 FEATURES_VERSION = 2
 """Raise it whenever a feature of any text changes: `test_features_change_only_with_their_version`
 compares the features of fixed texts with the digest of this version."""
@@ -363,7 +365,7 @@ def load(path: str | Path | None = None) -> EmbeddedJudge:
     """
     if path is None:
         folder = DATA
-        name = "embedded-judge"
+        name = NAME
     else:
         folder = Path(path)
         name = folder.absolute().name

@@ -23,6 +23,7 @@ from tacos.counts import count_words
 from tacos.methods.judging.shortlist import BY_GRADE
 from tacos.methods.measures import gain_over_random
 from tacos.methods.measures.gain_over_random import Gain
+from tacos.methods.measures.random_range import LEVEL, RandomRange
 from tacos.pipeline import conditions
 from tacos.pipeline.steps.aligned_rows import join_to_samples
 from tacos.pipeline.steps.matched_rows import has_distinct_ids, match_rows
@@ -86,6 +87,8 @@ class RandomVerdict:
     """Shares of the pool's tags that the selection covers, and that as many random rows cover on
     average.
     """
+    coverage_place: Literal["below", "inside", "above"] | None = None
+    """Where the first of them lies beside the middle 95% of random selections."""
     notes: tuple[str, ...] = ()
     """What a reader should know about the comparison, in sentences."""
 
@@ -117,27 +120,37 @@ def judge_against_random(artifacts: Artifacts, settings: Settings) -> RandomVerd
 def add_coverage(
     verdict: RandomVerdict,
     figures: Mapping[str, Mapping[str, float | None]],
+    random_range: RandomRange | None,
 ) -> RandomVerdict:
     """The verdict with what the selection covers of the tags beside as many random rows: better
-    rows of fewer topics are not simply better. `figures` are those of `RunSummary.selection`.
+    rows of fewer topics are not simply better.
+
+    `figures` are those of `RunSummary.selection`; only a selection outside of `random_range` is
+    said to cover more or fewer.
     """
     own = figures["selection"]["coverage"]
     chance = figures["random"]["coverage"]
-    if own is None or chance is None or verdict.answer == "nothing left out":
+    if own is None or chance is None or random_range is None:
         return verdict
-    shown = [format_share(own), format_share(chance)]
-    covers = "as many of the tags as random rows do"
+    if verdict.answer == "nothing left out":
+        return verdict
+    place = random_range.place_coverage(own)
     sentence = verdict.sentence
-    if shown[0] != shown[1]:
-        more = "more" if own > chance else "fewer"
-        covers = f"{more} of the tags than as many random rows"
-        yes = _state_answer("yes")
-        if own < chance and sentence.startswith(yes):
-            sentence = f"{IN_QUALITY_ALONE}{sentence.removeprefix(yes)}"
+    if place == "inside":
+        covers = "In the tags covered there is no difference from random"
+    else:
+        more = "more" if place == "above" else "fewer"
+        covers = f"It covers {more} of the tags than as many random rows"
+    yes = _state_answer("yes")
+    if place == "below" and sentence.startswith(yes):
+        sentence = f"{IN_QUALITY_ALONE}{sentence.removeprefix(yes)}"
+    low, high = map(format_share, random_range.coverage)
     return replace(
         verdict,
-        sentence=f"{sentence} It covers {covers}: {shown[0]} against {shown[1]}.",
+        sentence=f"{sentence} {covers}: {format_share(own)} against {low} to {high} in "
+        f"{LEVEL:.0%} of random draws.",
         coverage=(own, chance),
+        coverage_place=place,
     )
 
 

@@ -16,6 +16,7 @@ import polars as pl
 from tacos.config import Settings
 from tacos.methods.judging import judge_health
 from tacos.methods.judging.comparisons import combine_verdicts
+from tacos.methods.measures.random_range import RandomRange
 from tacos.methods.samples.reading_notes import group_notes
 from tacos.models import close_judge, judge
 from tacos.pipeline import conditions
@@ -153,6 +154,8 @@ class RunSummary:
     """"pool", "selection", as many "random" rows of the pool (expected values), as many of the
     "longest": the figures of `tacos.methods.measures.selection_figures`.
     """
+    random_range: RandomRange | None = None
+    """How far random rows vary in the tags that they cover; None where no row has a tag."""
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -225,7 +228,11 @@ def summarise_run(
         figures |= selection_facts.summarise_certainty(artifacts)
         figures |= selection_facts.summarise_worth(artifacts)
         verdict = judge_against_random(artifacts, settings)
-        figures["verdict"] = add_coverage(verdict, figures["selection"]).as_dict()
+        figures["verdict"] = add_coverage(
+            verdict,
+            figures["selection"],
+            figures["random_range"],
+        ).as_dict()
         figures["request"] = read_request(artifacts, settings).as_dict()
     return RunSummary(**figures)
 
@@ -481,7 +488,7 @@ def _summarise_grading(artifacts: Artifacts, settings: Settings) -> dict[str, An
     is_pointwise = note is True
     if isinstance(note, list):
         is_pointwise = len(note) == len(settings.judges)
-    is_embedded = manifest["model"] == judge.load().name
+    is_embedded = manifest["model"] == judge.NAME
     return {
         "n_graded": n_graded,
         "is_pointwise": is_pointwise,

@@ -55,9 +55,9 @@ def _cover_more_tags(source: ReportInput) -> Iterator[NextStep]:
     coverage = source.summary.verdict.get("coverage")
     if not coverage or source.request.strategy != "tacos" or source.request.selector:
         return
-    own, chance = map(format_share, coverage)
-    if own == chance or coverage[0] > coverage[1]:
+    if source.summary.verdict["coverage_place"] != "below":
         return
+    own, chance = map(format_share, coverage)
     reliability = source.request.reliability
     if reliability is None or reliability > NO_WEIGHT or not source.made.takes_by_sum:
         return

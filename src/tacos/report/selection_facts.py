@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tacos.config import Settings
+from tacos.methods.measures.random_range import measure_random_range
 from tacos.methods.selecting import longest
 from tacos.methods.selecting.certainty import estimate_certainty
 from tacos.methods.selecting.objective import expect_gain
@@ -44,6 +45,7 @@ def summarise_selection(
             "random": measured.expect_random(n),
             "longest": measured.measure(longest_ids.to_list()),
         },
+        "random_range": measure_random_range(rows["tags"], n, settings.seed),
     }
 
 

@@ -13,6 +13,7 @@ from tests.small_world import MODELS, judge_by_instruction, make_rows, run_comma
 
 import tacos
 from tacos.config import load_settings
+from tacos.methods.measures.random_range import RandomRange
 from tacos.pipeline.steps.reliability import OF_VERDICTS
 from tacos.report.better_than_random import RandomVerdict, add_coverage
 from tacos.report.judge_bias import describe_bias
@@ -31,7 +32,9 @@ from tacos.report.sections.samples import build_samples
 from tacos.report.sections.selected_rows import build_selected_rows
 from tacos.report.sections.sources import build_sources
 from tacos.report.sections.spending import build_spending
+from tacos.report.selection_request import read_request
 from tacos.report.worth_words import describe_worth, explain_bound
+from tacos.workflows.size_steps import measure_size_steps
 
 
 def judge_by_length(instructions: list[str], responses: list[str]) -> list[float]:
@@ -272,22 +275,77 @@ def test_a_selection_by_another_price_is_made_again_by_it(
     assert run_command(*words[1:2], done.run, *words[3:-2])[0] == 0
 
 
+# Other sizes
+
+
+def test_other_sizes_are_what_selecting_so_many_rows_gives(
+    done: tacos.Selection,
+) -> None:
+    request = read_request(done.artifacts, done.settings)
+    measured = measure_size_steps(done.artifacts, done.settings, request)
+    assert measured is not None
+    of_size = {step.n: step for step in measured.steps}
+    for n in (20, 40):
+        step = of_size[n]
+        made = done if step.is_made else done.reselect(n)
+        figures = made.summary.selection
+        assert step.coverage == figures["selection"]["coverage"]
+        assert step.by_chance == figures["random"]["coverage"]
+        assert step.mean_score == figures["selection"]["mean_score"]
+        assert step.mean_tags == figures["selection"]["mean_tags"]
+        assert step.mean_length == figures["selection"]["mean_length"]
+
+
 # Better than random
 
 
-def test_the_verdict_says_that_fewer_tags_are_covered() -> None:
+@pytest.mark.parametrize(
+    ("coverage", "place", "sentence"),
+    [
+        (
+            0.425,
+            "below",
+            "Better than random: yes in quality, no in the tags covered. Expect more. It covers "
+            "fewer of the tags than as many random rows: 42.5% against 48.4% to 53.1% in 95% of "
+            "random draws.",
+        ),
+        (
+            0.488,
+            "inside",
+            "Better than random: yes. Expect more. In the tags covered there is no difference "
+            "from random: 48.8% against 48.4% to 53.1% in 95% of random draws.",
+        ),
+        # By a hair below, which nobody sees
+        (
+            0.4838,
+            "inside",
+            "Better than random: yes. Expect more. In the tags covered there is no difference "
+            "from random: 48.4% against 48.4% to 53.1% in 95% of random draws.",
+        ),
+        (
+            0.6,
+            "above",
+            "Better than random: yes. Expect more. It covers more of the tags than as many random "
+            "rows: 60.0% against 48.4% to 53.1% in 95% of random draws.",
+        ),
+    ],
+)
+def test_the_verdict_names_a_difference_in_tags_outside_of_chance_alone(
+    coverage: float, place: str, sentence: str
+) -> None:
     better = RandomVerdict("yes", "Better than random: yes. Expect more.")
-    figures = {"selection": {"coverage": 0.425}, "random": {"coverage": 0.507}}
-    verdict = add_coverage(better, figures)
-    assert verdict.sentence == (
-        "Better than random: yes in quality, no in the tags covered. Expect more. It covers "
-        "fewer of the tags than as many random rows: 42.5% against 50.7%."
-    )
-    assert verdict.coverage == (0.425, 0.507)
-    more = {"selection": {"coverage": 0.6}, "random": {"coverage": 0.507}}
-    assert add_coverage(better, more).sentence.startswith("Better than random: yes. E")
+    figures = {"selection": {"coverage": coverage}, "random": {"coverage": 0.507}}
+    chance = RandomRange(200, (0.484, 0.531), (2.0, 3.0))
+    verdict = add_coverage(better, figures, chance)
+    assert verdict.sentence == sentence
+    assert verdict.coverage == (coverage, 0.507)
+    assert verdict.coverage_place == place
+
+
+def test_the_verdict_says_nothing_of_tags_where_there_are_none() -> None:
+    better = RandomVerdict("yes", "Better than random: yes. Expect more.")
     none = {"selection": {"coverage": None}, "random": {"coverage": None}}
-    assert add_coverage(better, none) == better
+    assert add_coverage(better, none, None) == better
 
 
 def test_what_to_do_next_rests_on_figures(source: ReportInput) -> None:

@@ -5,24 +5,15 @@ pool's tags that rows cover, against how many tags they have each; beside pool, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import polars as pl
-
+from tacos.methods.measures.random_range import LEVEL, RandomRange
 from tacos.methods.measures.selection_figures import Figures
-from tacos.methods.selecting.row_tags import number_tags
 from tacos.report.figure_texts import NOT_KNOWN, format_figure, format_share
 from tacos.report.figures import INK, LONGEST, POOL, RANDOM, SELECTED, build_figure
 from tacos.report.page_parts import DataTable, Figure
 from tacos.report.plots.dots import VEGA_LITE
 
-MOST_DRAWS = 200
-FEWEST_DRAWS = 20
-N_ROWS_DRAWN = 4_000_000
-"""Rows of all draws together: of large selections there are fewer draws."""
-LEVEL = 0.95
 WIDTH = 284
 HEIGHT = 240
 STYLES = {
@@ -32,44 +23,6 @@ STYLES = {
     "longest": (LONGEST, "triangle-up"),
 }
 """What is compared -> its colour and its shape."""
-
-
-@dataclass(frozen=True)
-class RandomRange:
-    """Where the middle 95% of random selections lie."""
-
-    n_draws: int
-    coverage: tuple[float, float]
-    mean_tags: tuple[float, float]
-
-
-def measure_random_range(tags: pl.Series, n: int, seed: int) -> RandomRange | None:
-    """Coverage and tags per row of `n` random rows, from draws; `tags` has a list per row of the
-    pool (null: not known). None where no row is drawn or no row has a tag.
-    """
-    numbered = number_tags(tags)
-    numbers, starts = numbered.numbers, numbered.starts
-    if not len(numbers) or n == 0:
-        return None
-    lengths = np.diff(starts)
-    is_known = tags.is_not_null().to_numpy()
-    n_draws = int(np.clip(N_ROWS_DRAWN // n, FEWEST_DRAWS, MOST_DRAWS))
-    rng = np.random.default_rng(seed)
-    coverage = np.zeros(n_draws)
-    mean_tags = np.zeros(n_draws)
-    for draw in range(n_draws):
-        rows = rng.choice(
-            len(lengths), min(n, len(lengths)), replace=False, shuffle=False
-        )
-        is_covered = np.zeros(numbered.n_tags, bool)
-        own = lengths[rows]
-        # The places of all tags of the rows drawn, one row after the other
-        ends = np.cumsum(own)
-        offsets = np.arange(ends[-1]) - np.repeat(ends - own, own)
-        is_covered[numbers[np.repeat(starts[rows], own) + offsets]] = True
-        coverage[draw] = is_covered.mean()
-        mean_tags[draw] = own.sum() / max(int(is_known[rows].sum()), 1)
-    return RandomRange(n_draws, _find_middle(coverage), _find_middle(mean_tags))
 
 
 def draw_complexity_coverage(
@@ -111,13 +64,6 @@ def draw_complexity_coverage(
     )
 
 
-def _find_middle(values: Any) -> tuple[float, float]:
-    """The middle of some draws."""
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return float(low), float(high)
-
-
 def _format_range(chance: RandomRange | None, name: str, figure: str) -> str:
     """The range of a figure of random rows; "" for others, which do not vary."""
     if chance is None or name != "random":
@@ -150,12 +96,11 @@ def _compare_with_chance(selection: Figures, chance: RandomRange | None) -> str:
     """Whether the selection lies outside what random rows cover."""
     if chance is None or selection["coverage"] is None:
         return f"How far random rows vary is {NOT_KNOWN}."
-    low, high = chance.coverage
-    if selection["coverage"] > high:
-        return "That is more than chance gives."
-    if selection["coverage"] < low:
-        return "That is less than chance gives."
-    return "That is what chance gives, too."
+    place = chance.place_coverage(selection["coverage"])
+    if place == "inside":
+        return "That is what chance gives, too."
+    more = "more" if place == "above" else "less"
+    return f"That is {more} than chance gives."
 
 
 def _chart_points(

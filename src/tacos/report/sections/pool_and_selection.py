@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from tacos.report.figure_texts import LABELS, SUMMARY_FIGURES, format_figure
 from tacos.report.page_parts import DataTable, Figure, Section
-from tacos.report.plots.complexity_coverage import (
-    draw_complexity_coverage,
-    measure_random_range,
-)
+from tacos.report.plots.complexity_coverage import draw_complexity_coverage
 from tacos.report.report_input import ReportInput
 
 
@@ -28,11 +25,7 @@ def build_pool_and_selection(source: ReportInput) -> Section:
 
 def _draw_diversity(source: ReportInput) -> Figure | None:
     """Coverage and tags per row as a figure; None where no row has a tag."""
-    chance = measure_random_range(
-        source.pool["tags"],
-        source.rows.height,
-        source.settings.seed,
-    )
+    chance = source.summary.random_range
     if chance is None:
         return None
     return draw_complexity_coverage(source.summary.selection, chance)

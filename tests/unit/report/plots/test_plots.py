@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tacos.methods.measures.random_range import RandomRange
 from tacos.methods.measures.representation import measure_representation
 from tacos.methods.measures.selection_figures import MeasuredPool
 from tacos.report.page_parts import Figure
@@ -202,41 +203,6 @@ def test_bars_are_as_high_as_their_counts() -> None:
 # Diversity and complexity
 
 
-@given(
-    st.lists(
-        st.none() | st.lists(st.sampled_from("abcdefgh"), max_size=5),
-        min_size=2,
-        max_size=60,
-    ),
-    st.integers(1, 80),
-)
-@settings(max_examples=40, deadline=None)
-def test_random_ranges_hold_what_is_expected(tags: list[Any], n: int) -> None:
-    series = pl.Series(tags, dtype=pl.List(pl.String))
-    chance = complexity_coverage.measure_random_range(series, n, seed=1)
-    distinct = {tag for row in tags for tag in row or ()}
-    if not distinct:
-        assert chance is None
-        return
-    assert chance is not None
-    for low, high in (chance.coverage, chance.mean_tags):
-        assert 0 <= low <= high
-    # A random draw of all rows is the pool itself.
-    if n >= len(tags):
-        assert chance.coverage == (1.0, 1.0)
-
-
-def test_the_range_is_about_the_expected_value() -> None:
-    pool = make_pool()
-    chance = complexity_coverage.measure_random_range(pool["tags"], 20, seed=1)
-    assert chance is not None
-    expected = MeasuredPool(pool).expect_random(20)
-    assert expected["coverage"] is not None
-    assert expected["mean_tags"] is not None
-    assert chance.coverage[0] < expected["coverage"] < chance.coverage[1]
-    assert chance.mean_tags[0] < expected["mean_tags"] < chance.mean_tags[1]
-
-
 @pytest.mark.parametrize(
     ("coverage", "said"),
     [(0.9, "more than chance"), (0.1, "less than chance"), (0.5, "what chance gives")],
@@ -246,7 +212,7 @@ def test_the_caption_says_which_side_of_chance_the_selection_is_on(
 ) -> None:
     pool = make_pool()
     measured = MeasuredPool(pool)
-    chance = complexity_coverage.RandomRange(200, (0.4, 0.6), (2.0, 3.0))
+    chance = RandomRange(200, (0.4, 0.6), (2.0, 3.0))
     chosen = measured.measure(pool["id"][:60].to_list())
     figures = {
         "pool": measured.measure_all(),
