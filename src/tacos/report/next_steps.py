@@ -10,9 +10,8 @@ import shlex
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import polars as pl
-
 from tacos.methods.measures.judge_tastes import Taste
+from tacos.methods.measures.representation import measure_representation
 from tacos.pipeline.steps.reliability import ASSUMED, Reliability
 from tacos.report.better_than_random import TO_KNOW
 from tacos.report.figure_texts import format_share
@@ -124,31 +123,28 @@ def _restore_topics(source: ReportInput) -> Iterator[NextStep]:
     """Where rows of a tag get fewer points, and the selection has less than half of their share."""
     if source.request.limits.per_tag or "canonical_tags" not in source.artifacts:
         return
-    n_pool, n_selected = source.pool.height, source.rows.height
     disliked = [
         (tag, Taste(**figures))
         for tag, figures in source.summary.tastes.get("topics", {}).items()
         if figures["high"] < 0 and figures["points"] <= -MUCH_DISLIKED
     ]
     disliked.sort(key=lambda item: item[1].points)
-    tagged = (
-        source.artifacts["canonical_tags"]
-        .scan()
-        .select("id", tag="tags")
-        .explode("tag")
-        .filter(pl.col("tag").is_in([tag for tag, _ in disliked]))
-        .unique()
-        .collect()
-    )
+    if not disliked:
+        return
+    tagged = source.pool.select("is_selected", group="tags")
+    counts = {
+        tag: (n_tagged, n_taken, n_expected)
+        for tag, n_tagged, n_taken, n_expected in measure_representation(tagged)
+        .select("group", "n_pool", "n_selected", "expected")
+        .iter_rows()
+    }
     named, quotas = [], []
     for tag, taste in disliked[:N_TOPICS]:
-        ids = tagged.filter(tag=tag)["id"]
-        n_taken = int(ids.is_in(source.rows["id"].implode()).sum())
-        n_expected = ids.len() / n_pool * n_selected
+        n_tagged, n_taken, n_expected = counts[tag]
         if n_taken > n_expected / 2:
             continue
         named.append(
-            f"{tag} ({-taste.points:.1f} points less; {n_taken:,} of its {ids.len():,} rows are "
+            f"{tag} ({-taste.points:.1f} points less; {n_taken:,} of its {n_tagged:,} rows are "
             f"selected, by chance {n_expected:.1f} would be)"
         )
         # Only rated rows can be taken.
