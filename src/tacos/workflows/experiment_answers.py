@@ -8,6 +8,7 @@ from contextlib import closing
 
 from tacos.config import Settings
 from tacos.engines.local import LocalEngine
+from tacos.errors import InputError, RunError
 from tacos.formats.answer_files import read_answers, write_answers
 from tacos.methods.evaluating.experiment_plan import ArmName
 from tacos.methods.evaluating.model_answers import build_answered_questions
@@ -65,5 +66,12 @@ def read_arm_answers(
     arm: ArmName,
     seed: int,
 ) -> list[AnsweredQuestion]:
-    """The answers of a model. Raises `InputError` where the file cannot be read."""
-    return read_answers(folder.place_answers(arm, seed))
+    """The answers of a model. Raises `RunError` where the file cannot be read."""
+    path = folder.place_answers(arm, seed)
+    try:
+        return read_answers(path)
+    except InputError:
+        raise RunError(
+            f"{path} holds no answers that can be read: delete it, and run the same command again, "
+            "which asks that model anew"
+        ) from None
