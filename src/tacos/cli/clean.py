@@ -147,3 +147,8 @@ def _print_cleaning(cleaning: Cleaning) -> None:
     console.print_pairs("", lines)
     console.print_line(f"rows: {cleaning.output}")
     console.print_line(f"dropped, with reasons: {cleaning.dropped_file}")
+    if not cleaning.n_kept:
+        console.print_line(
+            "No row is left. tacos inspect shows how the rows were read, and --map names the "
+            "fields that hold what."
+        )

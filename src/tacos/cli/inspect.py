@@ -178,7 +178,8 @@ def _describe_rejects(rejects: Mapping[str, RejectedRows]) -> Lines:
         lines = [count_words(rows.n_rows, "row")]
         for example in rows.examples:
             text = " ".join(example["text"].split())
-            lines.append(f"{example['id']}: {text[:N_REJECT_CHARS]}")
+            cut = "..." if len(text) > N_REJECT_CHARS else ""
+            lines.append(f"{example['id']}: {text[:N_REJECT_CHARS]}{cut}")
         yield reason, "\n".join(lines)
 
 
@@ -192,7 +193,10 @@ def _describe_verdict(found: Inspection) -> str:
             f"({share:.1%} unreadable, the limit is {limit})."
         )
     if not found.n_samples:
-        return "tacos select would stop: no row is usable."
+        return (
+            "tacos select would stop: no row is usable. Fix the rows, or say which fields hold "
+            "what: --map instruction=FIELD --map response=FIELD (data.text leads into an object)."
+        )
     verb = "is" if found.n_failures == 1 else "are"
     return (
         f"tacos select would stop: {count_words(found.n_failures, 'row')} ({share:.1%}) {verb} "

@@ -18,12 +18,14 @@ from decimal import Decimal
 from itertools import chain
 from typing import Any, Literal
 
+from tacos.counts import count_words
 from tacos.errors import InputError
 from tacos.formats.json_rows import decode_rows, encode_json_value
 from tacos.formats.rows import Item, MalformedRow, RawRow, list_columns
 
 MAX_FIELD = 1 << 26
 """Characters of one field at most."""
+BYTE_ORDER_MARK = "\ufeff"
 DELIMITERS = ",;\t|"
 NAMED_DELIMITER = re.compile(r"""["']?sep=([^\r\n"'])["']?\s*""")
 QUOTED = re.compile(r'"(?:[^"]|"")*"')
@@ -40,7 +42,7 @@ def read_delimited(
     it), and for a header that is malformed or has a column twice.
     """
     csv.field_size_limit(MAX_FIELD)  # the module's own limit is 128 KiB
-    reader = _open_reader(_decode_lines(chunks), container)
+    reader = _open_reader(_drop_marks(_decode_lines(chunks)), container)
     header_values = _read_next_values(reader, name)
     header = _check_header(header_values, name)
     while True:
@@ -138,11 +140,27 @@ def _decode_lines(chunks: Iterable[bytes]) -> Iterator[str]:
     for chunk in chunks:
         *complete_lines, rest = (rest + decoder.decode(chunk)).split("\n")
         for line in complete_lines:
-            # Files joined by `cat` have byte order marks in their middle.
-            yield line.removeprefix("\ufeff") + "\n"
+            yield line + "\n"
     rest += decoder.decode(b"", final=True)
     if rest:
         yield rest
+
+
+def _drop_marks(lines: Iterable[str]) -> Iterator[str]:
+    """Lines without the byte order marks of joined files (`cat a.csv b.csv`).
+
+    Such a mark stands before the first line, or before the same line again: the header. Anywhere
+    else it is a character of a cell.
+
+    >>> list(_drop_marks(["\ufeffa,b\\n", "\ufeffx,y\\n", "\ufeffa,b\\n"]))
+    ['a,b\\n', '\ufeffx,y\\n', 'a,b\\n']
+    """
+    header = None
+    for line in lines:
+        unmarked = line.removeprefix(BYTE_ORDER_MARK)
+        if header is None:
+            header = unmarked
+        yield unmarked if unmarked == header else line
 
 
 def _read_next_values(
@@ -195,7 +213,8 @@ def _build_row(
     n_fields = len(values)
     n_columns = len(header)
     if n_fields != n_columns:
-        problem = f"{n_fields} fields where the header has {n_columns}"
+        fields = count_words(n_fields, "field")
+        problem = f"{fields} where the header has {n_columns}"
         return _reject_values(line, problem, values)
     if not _is_text(values):
         return _reject_values(line, "not UTF-8", values)

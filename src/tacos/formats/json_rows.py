@@ -21,6 +21,7 @@ from typing import Any
 import orjson
 
 from tacos.formats.rows import MAX_RAW, Item, MalformedRow, RawRow, Row
+from tacos.methods.samples.cells import name_json_type
 from tacos.methods.samples.messages import is_list_of_exchanges, is_message_list
 from tacos.records import WrittenRow
 
@@ -32,14 +33,6 @@ LONG_NUMBER = re.compile(rb"[0-9][0-9.]{15}|[eE][+-]?[0-9]{3}")
 """Every number with up to 15 digits and a small exponent survives as a double."""
 STRING_OR_CONSTANT = re.compile(rb"""("(?:[^"\\]|\\.)*")|-?Infinity|NaN""", re.DOTALL)
 """A text, in group 1, or what Python writes for a number that is none."""
-JSON_TYPES = {
-    list: "a list",
-    str: "a text",
-    bool: "true or false",
-    int: "a number",
-    float: "a number",
-    dict: "an object",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,17 +126,6 @@ def encode_json_value(value: Any) -> bytes:
             separators=(",", ":"),
         )
         return text.encode()
-
-
-def name_json_type(value: object) -> str:
-    """What JSON calls a value's type.
-
-    >>> name_json_type([]), name_json_type("x"), name_json_type(None), name_json_type(1.5)
-    ('a list', 'a text', 'null', 'a number')
-    """
-    if value is None:
-        return "null"
-    return JSON_TYPES.get(type(value), type(value).__name__)
 
 
 def _reject_piece(piece: RowText, problem: str) -> MalformedRow:

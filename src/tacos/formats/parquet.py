@@ -21,6 +21,7 @@ from tacos.errors import InputError, OutputError
 from tacos.formats.arrow_rows import check_batch, check_names
 from tacos.formats.json_rows import decode_rows
 from tacos.formats.rows import RawRow, list_columns
+from tacos.methods.samples.cells import name_json_type
 
 ROWS_OF_GROUP = 50_000
 """Rows of a row group that is written."""
@@ -252,10 +253,11 @@ def _build_column(name: str, values: list[Any]) -> pl.Series:
         pl.exceptions.PolarsError,
         pa.ArrowException,
     ):
-        type_names = {type(value).__name__ for value in values if value is not None}
-        types = " and ".join(sorted(type_names))
+        type_names = {name_json_type(value) for value in values if value is not None}
+        types = ", ".join(sorted(type_names))
         raise OutputError(
-            f"Parquet cannot store the column {name!r} with values of {types}: write .jsonl instead"
+            f"Parquet has no type for all values of the column {name!r} ({types}): "
+            "write .jsonl instead"
         ) from None
     # A column without any value has no type yet; texts are the type that every reader takes.
     if series.dtype == pl.Null:

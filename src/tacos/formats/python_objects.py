@@ -16,8 +16,8 @@ import numpy as np
 import polars as pl
 
 from tacos.errors import InputError
-from tacos.formats.json_rows import name_json_type
 from tacos.formats.rows import MAX_RAW, Item, MalformedRow
+from tacos.methods.samples.cells import name_json_type
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -246,7 +246,7 @@ def test_fields_of_csv_that_do_not_fit_the_header_are_rejects(tmp_path: Path) ->
     (batch,) = reading.read_rows(path)
     assert batch.rows == [(0, {"q": "1", "a": 'x\n"y"'}), (4, {"q": "7", "a": "8"})]
     assert [(reject.reason, reject.raw[:6]) for reject in batch.rejects] == [
-        ("1 fields where the header has 2", "line 4"),
+        ("1 field where the header has 2", "line 4"),
         ("malformed CSV: ';' expected after '\"'", "line 5"),
         ("not UTF-8", "line 6"),
     ]

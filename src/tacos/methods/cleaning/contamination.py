@@ -153,7 +153,8 @@ class PromptIndex:
         elif covered < COVERED:
             return None
         matched = " ".join(prompt.words[place] for place in sorted(places))
-        return Contamination(prompt, covered, matched[:MAX_QUOTED])
+        cut = "..." if len(matched) > MAX_QUOTED else ""
+        return Contamination(prompt, covered, matched[:MAX_QUOTED] + cut)
 
 
 def _list_runs(words: Words) -> list[Words]:

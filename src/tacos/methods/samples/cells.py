@@ -33,6 +33,16 @@ CALL_PARTS = (
     "function_call",
 )
 """Types of parts that hold a tool call as text."""
+JSON_TYPES = {
+    list: "a list",
+    tuple: "a list",
+    str: "a text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    Decimal: "a number",
+    dict: "an object",
+}
 PART_TEXTS = (
     "text",
     "value",
@@ -130,9 +140,19 @@ def cell_to_text(
         return "\n".join(parts)
     # A bool is an int to isinstance(), but no text.
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        type_name = type(value).__name__
-        raise UnusableRow(f"{column} is {type_name}, not text")
+        raise UnusableRow(f"{column} is {name_json_type(value)}, not text")
     return str(value)
+
+
+def name_json_type(value: object) -> str:
+    """What JSON calls a value's type.
+
+    >>> name_json_type([]), name_json_type("x"), name_json_type(None), name_json_type(1.5)
+    ('a list', 'a text', 'null', 'a number')
+    """
+    if value is None:
+        return "null"
+    return JSON_TYPES.get(type(value), type(value).__name__)
 
 
 def content_to_text(value: Any) -> str:
@@ -293,8 +313,9 @@ def _part_to_text(
     if isinstance(part, str):
         return part
     if not isinstance(part, Mapping):
-        type_name = type(part).__name__
-        raise UnusableRow(f"{column} is a list of {type_name}, not text")
+        raise UnusableRow(
+            f"{column} has a part that is {name_json_type(part)}, not text"
+        )
     kind = part.get("type") or "text"
     text = None
     for field in PART_TEXTS:

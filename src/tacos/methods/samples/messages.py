@@ -23,6 +23,7 @@ from tacos.methods.samples.cells import (
     is_blank,
     is_empty,
     load_json_cell,
+    name_json_type,
 )
 from tacos.methods.samples.column_names import normalise_name
 from tacos.methods.samples.message_fields import (
@@ -291,8 +292,7 @@ def _iterate_turns(messages: Sequence[Any], roles: Roles) -> Iterator[PlacedTurn
                 yield PlacedTurn(turn, number, str(place))
             continue
         if not isinstance(message, Mapping):
-            type_name = type(message).__name__
-            raise UnusableRow(f"a message is {type_name}, not an object")
+            raise UnusableRow(f"a message is {name_json_type(message)}, not an object")
         field, speaker = get_speaker(message)
         if field:
             yield _read_message(message, speaker, number, roles)

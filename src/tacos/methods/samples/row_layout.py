@@ -106,6 +106,10 @@ def choose_row_layout(
         return _drop_explanation(row, layout)
     if not row:
         raise UnusableRow("empty object", failure=False)
+    for part in ("instruction", "response"):
+        field = getattr(settings, part)
+        if field and field not in row:
+            raise UnusableRow(f"no field {field!r}, from which the {part} is read")
     columns = list(row)[:N_SHOWN_IN_ROW]
     shown = join_names(columns)
     raise UnusableRow(f"no instruction and response in the columns {shown}")

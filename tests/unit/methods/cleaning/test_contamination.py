@@ -45,6 +45,14 @@ def test_planted_prompts_are_found(text: str, source: str) -> None:
     assert found.matched
 
 
+def test_a_long_match_is_cut_with_a_mark() -> None:
+    words = [f"word{i}" for i in range(60)]
+    prompt = Prompt("eval:0", tuple(words))
+    found = PromptIndex([prompt], Counter(), 1_000).find(" ".join(words))
+    assert found is not None
+    assert found.matched == f"{' '.join(words)[:120]}..."
+
+
 @pytest.mark.parametrize(
     "text",
     [

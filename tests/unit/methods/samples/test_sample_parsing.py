@@ -229,9 +229,18 @@ def test_rows_without_something_to_learn_are_counted_but_no_failures(
     "row, reason",
     [
         ({"foo": 1, "bar": 2}, "no instruction and response in the columns foo, bar"),
-        ({"instruction": "q", "output": {"text": "a"}}, "output is dict, not text"),
-        ({"instruction": True, "output": "a"}, "instruction is bool, not text"),
-        ({"instruction": "q", "output": [1]}, "output is a list of int, not text"),
+        (
+            {"instruction": "q", "output": {"text": "a"}},
+            "output is an object, not text",
+        ),
+        (
+            {"instruction": True, "output": "a"},
+            "instruction is true or false, not text",
+        ),
+        (
+            {"instruction": "q", "output": [1]},
+            "output has a part that is a number, not text",
+        ),
         (
             {"instruction": "q", "instances": "none"},
             "instances is not JSON",
@@ -247,7 +256,8 @@ def test_rows_without_something_to_learn_are_counted_but_no_failures(
         ({"instruction": "q", "output": "a", "history": 5}, "history is not a list"),
         ({"messages": 5}, "the conversation is not a list"),
         ({"messages": "[{not json"}, "the conversation is not JSON"),
-        ({"messages": [*MESSAGES, 5]}, "a message is int, not an object"),
+        ({"messages": [*MESSAGES, 5]}, "a message is a number, not an object"),
+        ({"messages": [*MESSAGES, None]}, "a message is null, not an object"),
         (
             {"messages": [{"role": "narrator", "content": "q"}]},
             "unknown role 'narrator': say who it is, e.g. "
@@ -270,6 +280,20 @@ def test_numbers_are_texts() -> None:
     ]
 
 
+def test_a_row_without_a_named_column_says_which() -> None:
+    named = IngestSettings(instruction="data.q", response="a")
+    without_question = {"data": {}, "prompt": "q", "a": "a"}
+    assert refusal(without_question, named) == (
+        "no field 'data.q', from which the instruction is read",
+        True,
+    )
+    without_answer = {"data": {"q": "q"}, "output": "a"}
+    assert refusal(without_answer, named) == (
+        "no field 'a', from which the response is read",
+        True,
+    )
+
+
 def test_columns_can_be_named() -> None:
     row = {"instruction": "wrong", "src": "q", "ctx": "c", "pos": "a", "neg": "b"}
     named = IngestSettings(instruction="src", input="ctx", response="pos")
@@ -285,7 +309,6 @@ def test_columns_can_be_named() -> None:
         )
         == QA
     )
-    assert refusal({"pos": "a"}, named)[0].startswith("no instruction")
 
 
 def test_a_format_can_be_forced() -> None:
