@@ -40,6 +40,28 @@ def test_the_map_has_every_module_and_no_other() -> None:
     assert read_map() == modules, "run `python scripts/package_map.py`"
 
 
+def test_no_page_holds_both_sides_of_a_merge() -> None:
+    """Git leaves such marks where two changes met, and Markdown shows them as text."""
+    pages = [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("benchmarks/*.md"),
+    ]
+    assert pages
+    marked = [
+        page.relative_to(ROOT).as_posix()
+        for page in pages
+        if re.search(r"^(<{7}|>{7}) ", page.read_text("utf-8"), re.MULTILINE)
+    ]
+    assert marked == []
+
+
+def test_the_first_page_links_every_how_to_page() -> None:
+    index = (ROOT / "docs" / "index.md").read_text("utf-8")
+    pages = sorted(page.name for page in (ROOT / "docs" / "how-to").glob("*.md"))
+    assert [page for page in pages if f"how-to/{page}" not in index] == []
+
+
 @pytest.mark.parametrize("page", ["design.md", "glossary.md", "guide.md"])
 def test_files_that_a_page_names_exist(page: str) -> None:
     text = (ROOT / "docs" / page).read_text("utf-8").partition("<!-- map -->")[0]
