@@ -44,6 +44,8 @@ def add_recipe(folder: TrainerFolder, trainer: str, recipe: Recipe) -> None:
     training_rows.check_row_limit(recipe, len(folder.rows))
     header = f"# Recipe {recipe.name}, hash {recipe.hash}: {recipe.description}.\n"
     model = recipe.model or MODEL
+    if not recipe.model:
+        header += f"# {MODEL} stands for the model to train: write its name here.\n"
     if trainer == "trl":
         settings = rendering.build_trl_settings(
             recipe,
@@ -74,5 +76,9 @@ def add_recipe(folder: TrainerFolder, trainer: str, recipe: Recipe) -> None:
         folder.usage = (f"llamafactory-cli train {LLAMA_FACTORY_CONFIG}",)
     else:
         settings = rendering.build_axolotl_settings(recipe, model=model, output=OUTPUT)
-        reading = folder.texts[AXOLOTL_CONFIG].replace(NOT_HELD_OUT, "")
+        # Its first line says what is to be added, which follows here.
+        _, _, reading = folder.texts[AXOLOTL_CONFIG].partition("\n")
+        reading = reading.replace(NOT_HELD_OUT, "")
         folder.texts[AXOLOTL_CONFIG] = header + reading + rendering.write_yaml(settings)
+    if not recipe.model:
+        folder.usage = (f"# name the model first, in place of {MODEL}", *folder.usage)

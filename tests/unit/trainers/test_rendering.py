@@ -182,6 +182,12 @@ def test_an_export_by_a_recipe_has_the_whole_configuration(
     written = (tmp_path / "train" / exported.files[0]).read_text("utf-8")
     is_framed = "### Instruction: Add. ### Input: 1 and 2" in written
     assert is_framed == (recipe.frame == "alpaca-line")
+    # A recipe for any model leaves its name to the user, and says so where it is read.
+    is_open = "MODEL stands for the model to train" in text
+    assert (
+        is_open == (not recipe.model) == any("MODEL" in line for line in exported.usage)
+    )
+    assert "how to train" not in text
 
 
 def test_an_export_by_a_recipe_refuses_what_the_recipe_decides() -> None:
