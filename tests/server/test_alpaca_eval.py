@@ -381,8 +381,9 @@ def test_what_is_wrong_with_the_input_costs_nothing(
     cases: list[tuple[tuple[str, ...], tuple[object, ...], str]] = [
         (("twice",), (), "two outputs to the same instruction"),
         (("both",), (), "outputs of 2 models"),
-        (("wrong",), (), "a line is no output"),
+        (("wrong",), (), "row 0 (from 0) is no output"),
         (("nowhere",), (), "nowhere.json"),
+        (("mine", "mine"), (), "is given twice"),
         ((), (), "no outputs given"),
         (("mine",), ("--difficulty", folder / "elsewhere.jsonl"), "another baseline"),
         (("mine",), ("--difficulty", few), "annotations of 2 models"),

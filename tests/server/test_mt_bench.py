@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -304,6 +304,20 @@ def test_a_dry_run_asks_nothing_and_says_what_is_open(
     assert "not known" in output
 
 
+def test_a_dry_run_counts_what_two_models_answered_alike_once(
+    folder: Path, server: FaultServer
+) -> None:
+    """The same request is paid once, and is not answered already before that."""
+    alike = [replace(answer, model="alike") for answer in answer_all("mine")]
+    write_answers(alike, folder / "alike.jsonl")
+    models = ("mine", "alike")
+    output, _ = grade(folder, server, "--dry-run", models=models)
+    assert f"{N_ITEMS} (0 more are answered already)" in output
+    _, error = grade(folder, server, models=models)
+    assert error is None
+    assert len(server.bodies) == N_ITEMS
+
+
 def test_answers_that_are_empty_or_cut_are_graded_and_listed(
     folder: Path, server: FaultServer
 ) -> None:
@@ -368,8 +382,9 @@ def test_what_is_wrong_with_the_input_costs_nothing(
         (("few",), (), InputError, "7 of 8 questions are answered; missing: 81"),
         (("other",), (), InputError, "question 111 was asked in other words"),
         (("both",), (), InputError, "answers of 2 models (a, b)"),
-        (("half",), (), InputError, "no answer of FastChat's"),
+        (("half",), (), InputError, "row 0 (from 0) is no answer of FastChat's"),
         (("none",), (), InputError, "none.jsonl"),
+        (("mine", "mine"), (), InputError, "mine.jsonl is given twice"),
         ((), (), InputError, "no answers given"),
         (("mine",), ("--references", "gpt-4"), ConfigError, "gpt-4 is no file"),
         (("mine",), ("--references", "question"), ConfigError, "bring no references"),
@@ -383,6 +398,11 @@ def test_what_is_wrong_with_the_input_costs_nothing(
     _, error = grade(folder, server)
     assert isinstance(error, InputError)
     assert "no reference answer to every turn of 111" in str(error)
+    twice = [_reference(101), _reference(111), _reference(121), _reference(111)]
+    write_lines(folder / "gpt-4.jsonl", twice)
+    _, error = grade(folder, server)
+    assert isinstance(error, InputError)
+    assert "question 111 has two references" in str(error)
     assert server.bodies == []
 
 

@@ -191,7 +191,7 @@ def _print_rates(
     if some_missing:
         columns.append("n")
     if evaluation.is_on_leaderboard:
-        columns += ["its win rate", "its rate at equal length"]
+        columns += ["win rate on the leaderboard", "at equal length on the leaderboard"]
     table = console.build_figure_table(_write_headline(evaluation, models), columns)
     for model in models:
         cells = _format_rates(model, names[model.label])
@@ -309,8 +309,8 @@ def _describe_difficulty(evaluation: AlpacaEvaluation) -> str:
     if evaluation.difficulty:
         return f"How hard each instruction is: by {evaluation.difficulty}."
     return (
-        "How hard each instruction is is not known (--difficulty): rates at equal length are given "
-        "from 30% to 70% only, where that matters little."
+        "Without --difficulty nothing tells how hard each instruction is: rates at equal length "
+        "are given from 30% to 70% only, where that matters little."
     )
 
 

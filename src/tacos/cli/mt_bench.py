@@ -270,7 +270,8 @@ def _list_remarks(
     if evaluation.doubtful and complete:
         ids = ", ".join(evaluation.doubtful)
         remarks.append(
-            f"GPT-4's reference is wrong in a turn of {len(evaluation.doubtful)} questions: {ids}."
+            "GPT-4's reference is wrong in a turn of "
+            f"{count_words(len(evaluation.doubtful), 'question')}: {ids}."
         )
     remarks += [f"Warning: {warning}." for warning in evaluation.warnings]
     faulty = [

@@ -45,14 +45,16 @@ def read_outputs(path: Path) -> dict[str, AnsweredQuestion]:
     Raises:
         InputError: The file cannot be read, holds several models, or an instruction twice.
     """
-    rows = (row for _, row in reading.read_every_row(path))
+    rows = reading.read_every_row(path)
     first = next(rows, None)
     if first is None:
         raise InputError(f"{path} holds no outputs")
-    if "answers" in first:
+    if "answers" in first[1]:
         answers = read_answers(path)
     else:
-        answers = [_parse_output(row, path) for row in chain([first], rows)]
+        answers = [
+            _parse_output(row, path, number) for number, row in chain([first], rows)
+        ]
     outputs: dict[str, AnsweredQuestion] = {}
     for answer in answers:
         if len(answer.turns) != 1:
@@ -83,13 +85,13 @@ def read_annotations(path: Path) -> list[Annotation]:
         InputError: The file cannot be read, or a line is no preference.
     """
     annotations = []
-    for _, row in reading.read_every_row(path):
+    for number, row in reading.read_every_row(path):
         try:
             annotations.append(parse_annotation(row))
         except UnusableAnnotation as error:
             raise InputError(
-                f"{path}: a line is no annotation: {error}; give AlpacaEval's annotations.json, or "
-                "what tacos alpaca-eval -o wrote"
+                f"{path}: row {number} (from 0) is no annotation: {error}; give AlpacaEval's "
+                "annotations.json, or what tacos alpaca-eval -o wrote"
             ) from None
     if not annotations:
         raise InputError(f"{path} holds no annotations")
@@ -123,13 +125,14 @@ def read_leaderboard(path: Path) -> list[LeaderboardRow]:
     return rows
 
 
-def _parse_output(row: Mapping[str, Any], path: Path) -> AnsweredQuestion:
+def _parse_output(row: Mapping[str, Any], path: Path, number: int) -> AnsweredQuestion:
     """The output of a row."""
     instruction = row.get("instruction")
     output = row.get("output")
     if not isinstance(instruction, str) or not isinstance(output, str):
         raise InputError(
-            f"{path}: a line is no output: it needs the texts instruction and output"
+            f"{path}: row {number} (from 0) is no output: it needs the texts instruction and "
+            "output"
         )
     text = join_instruction_and_input(instruction, row.get("input") or "", "input")
     return AnsweredQuestion(

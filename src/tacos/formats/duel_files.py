@@ -22,6 +22,7 @@ import polars as pl
 
 from tacos.errors import InputError
 from tacos.formats import reading, writing
+from tacos.methods.evaluating.annotations import is_length
 from tacos.methods.evaluating.duel_questions import ORDERS
 from tacos.methods.evaluating.duel_summary import JudgedDuel, find_repeated
 from tacos.methods.evaluating.duels import Winner
@@ -113,7 +114,7 @@ def _parse_duel(row: Mapping[str, Any]) -> JudgedDuel:
     if missing:
         raise ValueError(f"it lacks {', '.join(missing)}")
     turn = row.get("turn")
-    if turn is not None and not isinstance(turn, int):
+    if turn is not None and (isinstance(turn, bool) or not isinstance(turn, int)):
         raise ValueError("turn is no number")
     name = row.get("set")
     return JudgedDuel(
@@ -130,7 +131,7 @@ def _parse_duel(row: Mapping[str, Any]) -> JudgedDuel:
 
 def _read_winner(row: Mapping[str, Any], name: str) -> Winner | None:
     value = row[name]
-    if value not in WINNERS:
+    if not isinstance(value, str) or value not in WINNERS:
         raise ValueError(f"{name} is {value!r}, none of {', '.join(WINNERS)}")
     return WINNERS[value]
 
@@ -141,9 +142,9 @@ def _read_lengths(row: Mapping[str, Any]) -> tuple[int, int] | None:
     if value is None:
         return _measure_prompt(str(row.get("g1_user_prompt") or ""))
     is_pair = isinstance(value, list) and len(value) == 2
-    if not is_pair or not all(isinstance(length, int) for length in value):
-        raise ValueError("lengths is not two numbers")
-    return value[0], value[1]
+    if not is_pair or not all(map(is_length, value)):
+        raise ValueError("lengths is not two numbers of characters")
+    return int(value[0]), int(value[1])
 
 
 def _measure_prompt(prompt: str) -> tuple[int, int] | None:

@@ -35,16 +35,16 @@ def read_model_answers(
     Raises:
         InputError: The file cannot be read, or a line is no answered question.
     """
-    rows = (row for _, row in reading.read_every_row(path))
+    rows = reading.read_every_row(path)
     first = next(rows, None)
     if first is None:
         raise InputError(f"{path} holds no answers")
-    if "choices" not in first:
+    if "choices" not in first[1]:
         return read_answers(path)
     turns = {question.question_id: question.turns for question in questions}
     answers: dict[str, AnsweredQuestion] = {}
-    for row in chain([first], rows):
-        question_id, model, texts = _parse_choices(row, path)
+    for number, row in chain([first], rows):
+        question_id, model, texts = _parse_choices(row, path, number)
         if question_id in answers:
             raise InputError(
                 f"{path}: question {question_id} is answered twice: remove one of the two"
@@ -66,20 +66,24 @@ def read_references(path: Path) -> References:
     """Reference answers: a model's answers in FastChat's or tacos's form.
 
     Raises:
-        InputError: The file cannot be read, or a line is none.
+        InputError: The file cannot be read, a line is none, or a question has two.
     """
-    rows = (row for _, row in reading.read_every_row(path))
+    rows = reading.read_every_row(path)
     first = next(rows, None)
     if first is None:
         raise InputError(f"{path} holds no reference answers")
-    if "choices" not in first:
+    if "choices" not in first[1]:
         given = read_answers(path)
         texts = {answer.question_id: answer.answers for answer in given}
         return References(given[0].model, texts)
-    references = {}
-    name = str(first.get("model_id") or path.stem)
-    for row in chain([first], rows):
-        question_id, _, turns = _parse_choices(row, path)
+    references: dict[str, tuple[str, ...]] = {}
+    name = str(first[1].get("model_id") or path.stem)
+    for number, row in chain([first], rows):
+        question_id, _, turns = _parse_choices(row, path, number)
+        if question_id in references:
+            raise InputError(
+                f"{path}: question {question_id} has two references: remove one of them"
+            )
         references[question_id] = turns
     return References(name, references)
 
@@ -91,12 +95,12 @@ def read_judgments(path: Path) -> list[Judgment]:
         InputError: The file cannot be read, or a line is no grade of an answer.
     """
     judgments = []
-    for _, row in reading.read_every_row(path):
+    for number, row in reading.read_every_row(path):
         try:
             judgments.append(parse_judgment(row))
         except UnusableJudgment as error:
             raise InputError(
-                f"{path}: a line is no grade: {error}; give a file of single grades "
+                f"{path}: row {number} (from 0) is no grade: {error}; give a file of single grades "
                 "(FastChat's model_judgment/..._single.jsonl, or what tacos mt-bench -o wrote)"
             ) from None
     if not judgments:
@@ -105,7 +109,7 @@ def read_judgments(path: Path) -> list[Judgment]:
 
 
 def _parse_choices(
-    row: Mapping[str, Any], path: Path
+    row: Mapping[str, Any], path: Path, number: int
 ) -> tuple[str, str, tuple[str, ...]]:
     """Question, model and the answers by turn; of several choices the first, as FastChat does."""
     choices = row.get("choices")
@@ -114,7 +118,7 @@ def _parse_choices(
     is_valid = isinstance(turns, list) and all(isinstance(turn, str) for turn in turns)
     if not is_valid or not turns or row.get("question_id") is None:
         raise InputError(
-            f"{path}: a line is no answer of FastChat's: it needs question_id and "
+            f"{path}: row {number} (from 0) is no answer of FastChat's: it needs question_id and "
             'choices, such as [{"index": 0, "turns": ["...", "..."]}]'
         )
     model = str(row.get("model_id") or path.stem)

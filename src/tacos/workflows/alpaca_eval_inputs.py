@@ -25,7 +25,7 @@ from tacos.methods.evaluating.annotations import Annotation
 from tacos.methods.evaluating.preferences import COMPARED_OUTPUTS
 from tacos.methods.evaluating.questions import AnsweredQuestion
 from tacos.workflows.evaluated_models import EvaluatedModel, describe_answers
-from tacos.workflows.files_read import FilesRead
+from tacos.workflows.files_read import FilesRead, refuse_repeated
 
 Outputs = dict[str, AnsweredQuestion]
 LARGEST_MISMATCH = 0.05
@@ -61,8 +61,10 @@ def read_preference_input(
     """Read and check outputs.
 
     Raises:
-        InputError: A file cannot be read, or an instruction has no output and that is not allowed.
+        InputError: A file cannot be read or is given twice, or an instruction has no output and
+            that is not allowed.
     """
+    refuse_repeated(files)
     baseline = read_outputs(baseline_file.path)
     if len(baseline) != N_INSTRUCTIONS and not allow_missing:
         raise InputError(

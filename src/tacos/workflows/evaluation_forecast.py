@@ -26,7 +26,10 @@ BYTES_PER_TOKEN = 4
 
 @dataclass(frozen=True)
 class QuestionForecast:
-    """The requests of an evaluation, those that the ledger has no reply to, and their cost."""
+    """The requests of an evaluation, those that the ledger has no reply to, and their cost.
+
+    A request that several rows make (two models that gave the same answer) is one: it is paid once.
+    """
 
     model: str
     n_requests: int
@@ -73,19 +76,20 @@ def forecast_questions(
 def _render_requests(
     stage: PromptStage, tables: Tables, settings: Settings, model: str
 ) -> list[RenderedRequest]:
-    """Every request of a stage, as it would be sent."""
+    """Every request of a stage, as it would be sent, once."""
     template = stage.choose_template(settings)
     digest = prompts.hash_template(template)
     section = getattr(settings, find_settings_section(stage))
-    requests = []
+    requests: dict[str, RenderedRequest] = {}
     for batch in stage.questions(tables, settings):
         for row in batch.iter_rows(named=True):
             # What has an answer already is not asked.
             if stage.given(row) is not None:
                 continue
             request = stage.ask(row, template, digest, section)
-            requests.append(render_request(request, model, settings.llm.body))
-    return requests
+            rendered = render_request(request, model, settings.llm.body)
+            requests[rendered.key] = rendered
+    return list(requests.values())
 
 
 def _find_open_requests(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tacos.errors import InputError
 from tacos.formats.pinned_files import PinnedFile
 
 FilesRead = Mapping[str, Sequence[PinnedFile]]
@@ -15,6 +16,16 @@ FilesRead = Mapping[str, Sequence[PinnedFile]]
 def list_paths(files: FilesRead) -> list[Path]:
     """Where they lie, so that no output replaces one."""
     return [file.path for each in files.values() for file in each]
+
+
+def refuse_repeated(files: Sequence[PinnedFile]) -> None:
+    """Raise `InputError` if a file stands there twice: a model is no other than itself."""
+    places = set()
+    for file in files:
+        place = file.path.resolve()
+        if place in places:
+            raise InputError(f"{file} is given twice: give each model's file once")
+        places.add(place)
 
 
 def serialise_files(files: FilesRead) -> dict[str, list[dict[str, Any]]]:

@@ -19,7 +19,7 @@ from tacos.methods.evaluating.graded_turns import References, UnusableAnswers
 from tacos.methods.evaluating.questions import AnsweredQuestion, Question
 from tacos.workflows import arguments
 from tacos.workflows.evaluated_models import EvaluatedModel, describe_answers
-from tacos.workflows.files_read import FilesRead
+from tacos.workflows.files_read import FilesRead, refuse_repeated
 
 NONE = "none"
 OWN = "question"
@@ -49,8 +49,10 @@ def read_grading_input(
 
     Raises:
         ConfigError: `references` is no file, "question" or "none".
-        InputError: A file cannot be read, a question is not answered, or a reference is missing.
+        InputError: A file cannot be read or is given twice, a question is not answered, or a
+            reference is missing.
     """
+    refuse_repeated(answers)
     asked = read_questions([questions.path])
     reference_files = _find_references(references)
     known = _choose_references(asked, references, reference_files)

@@ -71,7 +71,11 @@ def test_an_error_of_fastchat_is_missing_and_no_tie(tmp_path: Path) -> None:
         ({"g1_winner": "A"}, r"row 0 .* g1_winner is 'A'"),
         ({"model_2": None}, "lacks model_2"),
         ({"turn": "two"}, "turn is no number"),
+        ({"turn": True}, "turn is no number"),
+        ({"g1_winner": ["model_1"]}, "g1_winner is"),
         ({"lengths": [1]}, "lengths is not two numbers"),
+        ({"lengths": [1, -5]}, "lengths is not two numbers"),
+        ({"lengths": [1, 2**63]}, "lengths is not two numbers"),
     ],
 )
 def test_lines_that_are_no_duel(

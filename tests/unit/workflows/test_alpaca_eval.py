@@ -122,7 +122,9 @@ def test_a_tie_is_half_a_win(tmp_path: Path) -> None:
     [
         ({"preference": 3}, "preference is 3, not from 1 to 2"),
         ({"preference": "m"}, "preference is 'm'"),
-        ({"output_2": None}, "it lacks output_2"),
+        ({"output_2": None}, "row 0 (from 0) is no annotation: it lacks output_2"),
+        ({"len_2": -5}, "len_2 is -5, no number of characters"),
+        ({"len_1": 20.5}, "len_1 is 20.5, no number of characters"),
         ({"instruction": None}, "it lacks instruction"),
         ({"instruction": "the same"}, "has two annotations of instruction"),
     ],

@@ -1,6 +1,7 @@
 """`tacos mt-bench --judgments` on grades that others published, and on made ones."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,9 @@ def test_grades_that_contradict_are_refused(tmp_path: Path) -> None:
     [
         ({"g1_winner": "tie", "g2_winner": "tie"}, "compares two models"),
         ({"turn": "first"}, "turn is 'first'"),
-        ({"turn": 0}, "turn is 0"),
+        ({"turn": 0}, "row 0 (from 0) is no grade: turn is 0"),
+        ({"model": None}, "it lacks model"),
+        ({"question_id": None}, "it lacks question_id"),
         ({"repetition": -3}, "repetition is -3, not a number from 0 to 99"),
         ({"repetition": "two"}, "repetition is 'two'"),
         ({"repetition": 10**8}, "repetition is 100000000"),
@@ -132,7 +135,10 @@ def test_a_score_out_of_range_is_missing_with_what_the_text_says(
     path = write_judgments(tmp_path / "bad.jsonl", score=score)
     evaluation = tacos.count_judgments(path)
     assert evaluation.models[0].score is None
-    with pytest.raises(IncompleteError, match=r"though the judge's text says 5"):
+    words = (
+        re.escape(f"score {score!r} is no grade") + ".*though the judge's text says 5"
+    )
+    with pytest.raises(IncompleteError, match=words):
         evaluation.check_complete()
 
 
@@ -142,3 +148,7 @@ def test_judgments_and_a_judge_exclude_each_other(tmp_path: Path) -> None:
         _, error = invoke("mt-bench", "--judgments", path, *more)
         assert isinstance(error, ConfigError)
         assert f"leave out {more[0]}" in str(error)
+    # What the shell makes of `--judgments *.jsonl`.
+    _, error = invoke("mt-bench", "--judgments", path, tmp_path / "more.jsonl")
+    assert isinstance(error, ConfigError)
+    assert "or write --judgments before each file of grades" in str(error)

@@ -33,9 +33,11 @@ def refuse_beside(option: str, counted: str, others: Mapping[str, object]) -> No
     """
     for name, value in others.items():
         if value:
-            raise ConfigError(
-                f"{option} counts {counted} that exist already: leave out {name}"
-            )
+            message = f"{option} counts {counted} that exist already: leave out {name}"
+            # The shell makes several names of `--judgments *.jsonl`; the option takes one.
+            if not name.startswith("--"):
+                message += f", or write {option} before each file of {counted}"
+            raise ConfigError(message)
 
 
 def print_differences(
@@ -59,7 +61,7 @@ def print_differences(
     n_clear = sum(1 for _, estimate in rows if _excludes_zero(estimate))
     text = "No interval excludes 0: none of these differences can be told from chance."
     if n_clear:
-        text = f"The intervals of {n_clear:,} of {count_words(len(rows), 'pair')} exclude 0."
+        text = f"The intervals of {n_clear:,} of {count_words(len(rows), 'difference')} exclude 0."
     if len(rows) > 1:
         text += (
             " Where there is no difference, one in 20 intervals excludes 0 by chance."

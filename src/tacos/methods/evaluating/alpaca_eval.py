@@ -87,8 +87,8 @@ def estimate_instruction_eases(annotations: Sequence[Annotation]) -> Eases:
     models = sorted({each.model for each in known})
     if len(models) < FEWEST_MODELS:
         raise ValueError(
-            f"annotations of {len(models)} models; at least {FEWEST_MODELS} are needed to tell how "
-            "hard an instruction is"
+            f"annotations of {count_words(len(models), 'model')}; at least {FEWEST_MODELS} are "
+            "needed to tell how hard an instruction is"
         )
     baselines = sorted({each.baseline for each in known})
     if len(baselines) > 1:

@@ -17,6 +17,8 @@ from typing import Any
 
 N_HASH = 12
 """Hex digits of an instruction's hash."""
+LONGEST = 10**9
+"""Characters that an output has at most."""
 TIE = 0
 """As AlpacaEval writes a tie between 1 and 2."""
 
@@ -56,6 +58,16 @@ def hash_instruction(instruction: str) -> str:
     ]
 
 
+def is_length(value: Any) -> bool:
+    """Whether a value is a number of characters; programs that know no integers write 20.0.
+
+    >>> [is_length(value) for value in (20, 20.0, 20.5, -1, True, "20", 10**30)]
+    [True, True, False, False, False, False, False]
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and 0 <= value <= LONGEST and value == int(value)
+
+
 def parse_annotation(row: Mapping[str, Any]) -> Annotation:
     """The preference in a row of AlpacaEval's.
 
@@ -92,8 +104,10 @@ def _read_instruction(row: Mapping[str, Any]) -> str:
 def _read_length(row: Mapping[str, Any], number: str) -> int:
     """Characters of an output."""
     known = row.get(f"len_{number}")
-    if isinstance(known, int) and not isinstance(known, bool):
-        return known
+    if is_length(known):
+        return int(known)
+    if known is not None:
+        raise UnusableAnnotation(f"len_{number} is {known!r}, no number of characters")
     text = row.get(f"output_{number}")
     if not isinstance(text, str):
         raise UnusableAnnotation(f"it lacks output_{number}")

@@ -55,8 +55,11 @@ def parse_judgment(row: Mapping[str, Any]) -> Judgment:
             "it compares two models, and MT-Bench's score is of grades"
         )
     missing = [
-        name for name in ("question_id", "turn", "model", "score") if name not in row
+        name for name in ("question_id", "turn", "model") if row.get(name) is None
     ]
+    # A score of null is a grade that is missing.
+    if "score" not in row:
+        missing.append("score")
     if missing:
         raise UnusableJudgment(f"it lacks {', '.join(missing)}")
     text = str(row.get("judgment") or "")
@@ -113,7 +116,7 @@ def _read_score(value: Any) -> float | None:
 
 def _explain_missing(score: Any, text: str) -> str:
     """Why a score is no grade."""
-    reason = f"score {score} is no grade from 1 to 10"
+    reason = f"score {score!r} is no grade from 1 to 10"
     in_text = read_grade(text)
     if in_text is not None:
         return f"{reason}, though the judge's text says {in_text:g}"
