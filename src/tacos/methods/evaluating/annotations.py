@@ -13,7 +13,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 N_HASH = 12
 """Hex digits of an instruction's hash."""
@@ -58,7 +58,7 @@ def hash_instruction(instruction: str) -> str:
     ]
 
 
-def is_length(value: Any) -> bool:
+def is_length(value: Any) -> TypeGuard[int | float]:
     """Whether a value is a number of characters; programs that know no integers write 20.0.
 
     >>> [is_length(value) for value in (20, 20.0, 20.5, -1, True, "20", 10**30)]
