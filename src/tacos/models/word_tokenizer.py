@@ -1,8 +1,9 @@
 """Tokenises texts quickly: each distinct word goes through the tokenizer once per process.
 
-A BERT tokenizer splits a text at blanks and punctuation before it looks at the words, so the tokens
-of a word are the same in any text. For texts in ASCII that holds of whole tokens, too: all other
-texts, and those with control characters or the names of special tokens, are left to the tokenizer.
+A word is what stands between blanks, with its punctuation. A BERT tokenizer splits a text there
+before it looks at the words, so the tokens of a word are the same in any text. For texts in ASCII
+that holds of whole tokens, too: all other texts, and those with control characters or the names of
+special tokens, are left to the tokenizer.
 """
 
 from __future__ import annotations
@@ -17,25 +18,32 @@ import numpy.typing as npt
 import orjson
 from tokenizers import Tokenizer
 
-WORD = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")
-CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 """Control characters, which the tokenizer removes before it splits."""
 LONGEST_WORD = 100
-"""The tokenizer knows no longer word, so that one stands for all of them."""
+"""The tokenizer knows no longer word without punctuation."""
 MAX_REMEMBERED = 200_000
 """The number of words that are remembered, some 30 MB, before all are forgotten."""
+MAX_CHARACTERS = 20 * MAX_REMEMBERED
+"""The number of characters that all words remembered may have."""
 Ids = npt.NDArray[np.int32]
 
 
 class WordNumbers(dict[str, int]):
     """A number for each word, in the order in which they were first looked up."""
 
+    n_characters = 0
+
     def __missing__(self, word: str) -> int:
-        if len(word) > LONGEST_WORD + 1:
-            return self[word[: LONGEST_WORD + 1]]
         number = len(self)
         self[word] = number
+        self.n_characters += len(word)
         return number
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to forget."""
+        return len(self) > MAX_REMEMBERED or self.n_characters > MAX_CHARACTERS
 
 
 class WordTokenizer:
@@ -49,8 +57,7 @@ class WordTokenizer:
         self._max_tokens = max_tokens
         setup = orjson.loads(tokenizer.to_str())
         self._splits_words = _splits_words(setup)
-        names = [re.escape(token["content"]) for token in setup["added_tokens"]]
-        self._unusual = re.compile("|".join([CONTROL, *names]))
+        self._special_tokens = [token["content"] for token in setup["added_tokens"]]
         self._numbers = WordNumbers()
         # The tokens of all words, one after the other; where each word's begin; how many it has
         self._ids: Ids = np.zeros(0, dtype=np.int32)
@@ -73,7 +80,9 @@ class WordTokenizer:
         """Say whether the words of a text may be tokenised one by one."""
         if not self._splits_words or not text.isascii():
             return False
-        return self._unusual.search(text) is None
+        if not text.replace("\n", "").isprintable() and CONTROL.search(text):
+            return False
+        return not any(name in text for name in self._special_tokens)
 
     def _tokenise_texts(self, texts: Sequence[str]) -> tuple[Ids, Ids]:
         """Return the tokens of texts and how many each has, as the tokenizer gives them."""
@@ -89,9 +98,9 @@ class WordTokenizer:
 
     def _tokenise_words(self, texts: Sequence[str]) -> tuple[Ids, Ids]:
         """Return the tokens of plain texts and how many each has, by their words."""
-        if len(self._numbers) > MAX_REMEMBERED:
+        if self._numbers.is_full:
             self._forget_words()
-        words = [WORD.findall(text.lower()) for text in texts]
+        words = [text.lower().split() for text in texts]
         n_words = np.array([len(own) for own in words], dtype=np.int64)
         numbers = np.fromiter(
             map(self._numbers.__getitem__, chain.from_iterable(words)),
@@ -123,8 +132,12 @@ class WordTokenizer:
         new_words = list(self._numbers)[len(self._starts) :]
         if not new_words:
             return
-        # A word of the vocabulary is one token: the tokenizer takes the longest that fits.
-        known = [self._tokenizer.token_to_id(word) for word in new_words]
+        # A word of the vocabulary is one token: the tokenizer takes the longest that fits. With
+        # punctuation it is never one, though some tokens look like that ("##ing").
+        known = [
+            self._tokenizer.token_to_id(word) if word.isalnum() else None
+            for word in new_words
+        ]
         is_known = np.array([number is not None for number in known], dtype=np.bool_)
         whole = np.array([number for number in known if number is not None], np.int32)
         others = [
