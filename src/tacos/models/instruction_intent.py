@@ -10,6 +10,10 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
+from tacos.models.word_columns import Flags, Numbers, Words, find_words
+
 
 def word_set(text: str) -> frozenset[str]:
     """Return the words of a text that are separated by blanks."""
@@ -94,6 +98,23 @@ NUMBERS = {
     "nine": 9,
     "ten": 10,
 }
+CLASSES = {
+    "label": LABEL,
+    "short": SHORT,
+    "prose": PROSE,
+    "explain": EXPLAIN,
+    "list": LIST,
+    "edit": EDIT,
+    "code": CODE,
+    "code only": CODE_ONLY,
+    "make": MAKE,
+    "link": LINK,
+    "tongue": TONGUES,
+    "scoring": SCORING,
+    "stop": STOP,
+    "numeral": frozenset(NUMBERS),
+}
+"""The lists of words, by the names under which `word_columns` knows them."""
 # Units of length and time: a number before them counts no items.
 _UNITS = word_set(
     "words sentences paragraphs lines characters minutes years hours days dollars stanzas percent "
@@ -127,60 +148,56 @@ MAX_SEARCHED_WORDS = 40
 MIN_PLURAL_LETTERS = 4
 
 
-class InstructionIntent(NamedTuple):
-    """What an instruction asks for.
+class InstructionIntents(NamedTuple):
+    """What instructions ask for, one entry per instruction, (n,) each.
 
-    `items` is the number of items and `limit` the limit of words that it names, 0 if it names none.
+    `items` is the number of items and `limits` the limit of words that one names, 0 if it names
+    none.
     """
 
-    label: bool
-    short: bool
-    prose: bool
-    explain: bool
-    listing: bool
-    edit: bool
-    code: bool
-    only_code: bool
-    link: bool
-    tongue: bool
-    scoring: bool
-    items: int
-    limit: int
+    label: Flags
+    short: Flags
+    prose: Flags
+    explain: Flags
+    listing: Flags
+    edit: Flags
+    code: Flags
+    only_code: Flags
+    link: Flags
+    tongue: Flags
+    scoring: Flags
+    items: Numbers
+    limits: Numbers
 
 
-def read_intent(
-    instruction: str,
-    words: Sequence[str],
-) -> InstructionIntent:
-    """Read what `instruction` asks for; `words` are its words in lower case.
-
-    >>> read_intent("Name five rivers.", ["name", "five", "rivers"]).items
-    5
-    """
-    lower = instruction.lower()
-    distinct = frozenset(words)
-
-    def mentions(word_list: frozenset[str]) -> bool:
-        return not word_list.isdisjoint(distinct)
-
-    short = mentions(SHORT) or _asks_one_sentence(lower)
-    # "Identify ... and find a title" asks for a text: a label is asked only if no short text is.
-    label = not short and (mentions(LABEL) or _asks_truth(lower))
-    limit = _find_word_limit(lower) if "word" in lower else 0
-    return InstructionIntent(
-        label=label,
+def read_intents(lower: Sequence[str], words: Words) -> InstructionIntents:
+    """Read what instructions in small letters ask for; `words` are their words."""
+    n = len(lower)
+    short = words.mention("short")
+    short |= np.fromiter(map(_asks_one_sentence, lower), dtype=np.bool_, count=n)
+    label = words.mention("label")
+    label |= np.fromiter(map(_asks_truth, lower), dtype=np.bool_, count=n)
+    items = np.zeros(n, dtype=np.int64)
+    has_number = words.mention("numeral") | words.mention("decimal")
+    for row in np.flatnonzero(has_number).tolist():
+        items[row] = _find_item_count(find_words(lower[row]))
+    limits = [_find_word_limit(text) if "word" in text else 0 for text in lower]
+    return InstructionIntents(
+        # "Identify ... and find a title" asks for a text: a label is asked only if no short text
+        # is.
+        label=label & ~short,
         short=short,
-        prose=mentions(PROSE),
-        explain=mentions(EXPLAIN),
-        listing=mentions(LIST),
-        edit=mentions(EDIT),
-        code=mentions(CODE),
-        only_code=mentions(CODE_ONLY) and mentions(MAKE),
-        link=mentions(LINK),
-        tongue=mentions(TONGUES),
-        scoring=mentions(SCORING),
-        items=_find_item_count(words),
-        limit=limit,
+        prose=words.mention("prose"),
+        explain=words.mention("explain"),
+        listing=words.mention("list"),
+        edit=words.mention("edit"),
+        code=words.mention("code"),
+        only_code=words.mention("code only") & words.mention("make"),
+        link=words.mention("link"),
+        tongue=words.mention("tongue"),
+        scoring=words.mention("scoring"),
+        items=items,
+        limits=np.array(limits, dtype=np.int64),
     )
 
 
@@ -188,13 +205,13 @@ def read_intent(
 
 
 def _asks_one_sentence(lower: str) -> bool:
-    if not any(mark in lower for mark in _ONE_SENTENCE_MARKS):
+    if not any(map(lower.__contains__, _ONE_SENTENCE_MARKS)):
         return False
     return _ONE_SENTENCE.search(lower) is not None
 
 
 def _asks_truth(lower: str) -> bool:
-    if not any(mark in lower for mark in _TRUTH_MARKS):
+    if not any(map(lower.__contains__, _TRUTH_MARKS)):
         return False
     return _TRUTH.search(lower) is not None
 

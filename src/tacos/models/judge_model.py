@@ -160,18 +160,11 @@ def measure_samples(
     With a `reader`, the columns of `STATES` are measured, too.
     """
     instructions = [_repair_surrogates(text) for text in instructions]
-    rows: list[list[float]] = []
-    kept_responses: list[str] = []
-    for instruction, response in zip(instructions, responses, strict=True):
-        row, kept = response_features.measure_response(
-            instruction,
-            _repair_surrogates(response),
-        )
-        rows.append(row)
-        kept_responses.append(kept)
-    # Reshaped, because an array of no rows would have no columns.
+    raw, kept_responses = response_features.measure_responses(
+        instructions,
+        [_repair_surrogates(text) for text in responses],
+    )
     n_base = len(feature_names.NAMES)
-    raw = np.array(rows, dtype=np.float64).reshape(-1, n_base + task_features.N_RAW)
     base = raw[:, :n_base]
     n_words = np.exp2(base[:, _LENGTH]) - 1
     task = task_features.expand_features(raw[:, n_base:], n_words)

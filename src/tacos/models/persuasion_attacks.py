@@ -8,9 +8,10 @@ answer or the judge are removed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Sequence, Set
 
 from tacos.models.instruction_intent import word_set
+from tacos.models.word_columns import Flags, Words
 
 _THING = r"(?:response|answer|output|reply|completion)"
 _SELF = (
@@ -94,6 +95,8 @@ ASKING = word_set(
     "evaluation evaluate evaluated kindly reviews reviewing remember boss guidelines prompt "
     "choose chosen prefer above complete right correct assistant text"
 )
+CLASSES = {"plea": TRIGGERS, "judging": JUDGING, "asking": ASKING}
+"""The lists of words, by the names under which `word_columns` knows them."""
 MAX_HIDDEN_PLEA_WORDS = 25
 
 _SENTENCE = re.compile(
@@ -102,21 +105,28 @@ _SENTENCE = re.compile(
 _TOKEN = re.compile(r"[^\W_]+")
 
 
-def suspect_plea(
-    response: str,
-    words: Iterable[str],
-    scoring: bool,
-) -> bool:
-    """Say whether `cut_pleas` may find a plea: a cheap test, to skip it for most responses.
+def find_suspects(
+    responses: Sequence[str],
+    words: Words,
+    scoring: Flags,
+) -> list[int]:
+    """List the responses in which `cut_pleas` may find a plea: a cheap test, to skip the others.
 
-    `words` are the response's own; `scoring` says that the instruction speaks of scores.
+    `words` are the responses' own; `scoring` (n,) says which instructions speak of scores.
     """
-    distinct = frozenset(words)
-    if not scoring:
-        speaks_of_judging = not JUDGING.isdisjoint(distinct)
-        if speaks_of_judging or len(ASKING & distinct) > 2:
-            return True
-    return _has_trigger(response, distinct) and _pleads(response, scoring)
+    distinct = words.distinct
+    asking = distinct.texts[words.find(distinct.flags, "asking")]
+    asks = words.mention("judging") | (words.count_texts(asking) > 2)
+    suspects = asks & ~scoring
+    has_trigger = words.mention("plea")
+    rows: list[int] = []
+    for row, response in enumerate(responses):
+        if suspects[row] or (
+            (has_trigger[row] or _has_fraction(response))
+            and _pleads(response, bool(scoring[row]))
+        ):
+            rows.append(row)
+    return rows
 
 
 def _pleads(text: str, scoring: bool) -> bool:
@@ -126,11 +136,9 @@ def _pleads(text: str, scoring: bool) -> bool:
     return _PATTERNS[scoring].search(text) is not None
 
 
-def _has_trigger(response: str, words: Set[str]) -> bool:
-    """Say whether a response holds any word, fraction or character that a plea needs."""
-    if not TRIGGERS.isdisjoint(words):
-        return True
-    if any(fraction in response for fraction in FRACTIONS):
+def _has_fraction(response: str) -> bool:
+    """Say whether a response holds a fraction or Chinese characters that a plea may need."""
+    if any(map(response.__contains__, FRACTIONS)):
         return True
     # A text in ASCII has no Chinese to look for.
     if response.isascii():

@@ -1,4 +1,4 @@
-"""Measures the judge's readable features of one instruction and its response.
+"""Measures the judge's readable features of instructions and their responses.
 
 `tacos.models.feature_names` names them. They cannot tell whether a statement is true, whether code
 runs or whether an answer is wise. English is read best, Chinese fairly, other languages by their
@@ -9,31 +9,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Sequence
 
-from tacos.models import instruction_intent, persuasion_attacks, task_features
-from tacos.models.instruction_intent import InstructionIntent
-from tacos.models.word_classes import ClassCounts, count_classes
+import numpy as np
 
-MAX_CHARS = 20_000
-"""Longer texts are measured on their first 20,000 characters."""
+from tacos.models import sample_texts, task_features, word_columns
+from tacos.models.instruction_intent import InstructionIntents
+from tacos.models.sample_texts import ITEM, SampleTexts
+from tacos.models.word_columns import Array, Flags, Numbers, Words, log_counts
 
 Features = tuple[float, ...]
 
 
-# Words, sentences, list items.
-_WORD = re.compile(r"[^\W_]+(?:['’][a-z]+)?")
-_CJK = re.compile(r"[぀-ヿ㐀-鿿가-힯]")
-_SENTENCE = re.compile(r"[.!?]+(?=[\s\"'”)]|$)|[。！？]|\n")
-_ITEM = re.compile(
-    r"^[ \t]*(?:[-*•–]|\(?\d{1,3}[.):]|[a-zA-Z][.)]|[Ss]tep \d+)[ \t]*(?=\S)",
-    re.MULTILINE,
-)
 _MARK = re.compile(r"^[ \t]*(?:[-*•–]|\(?\d{1,3}[.):]|[a-zA-Z][.)])[ \t]*")
 _FULL_STOPS = (".", "!", "?", "。", "！", "？")
 _QUESTION_MARKS = ("?", "？")
-_CLOSING_MARKS = ".!?。！？…\"'”’)]}`;>*|"
+_CLOSING_MARKS = tuple(".!?。！？…\"'”’)]}`;>*|")
 _ITEM_SEPARATOR = re.compile(r",\s+(?:and |or )?|\s+and\s+|;\s+|\d\. ")
 # A pattern that begins with the letters it needs is found many times faster than one that begins
 # with `\b`, so what stands before the first letter is looked up behind it.
@@ -74,14 +65,12 @@ _LEFTOVER = re.compile(r"###|\bno ?input\b|<\|\w+\|>|</s>|�", re.IGNORECASE)
 _LEFTOVER_MARKS = ("##", "|>", "</s>", "�", "nput")
 # Phrasing.
 _REFUSAL = re.compile(
-    r"\b(?:as an? (?:ai|artificial|language)\b|i(?:'m| am) (?:sorry|unable|not able|not sure)"
-    r"|i (?:cannot|can't|can not|do not|don't) "
+    r"[ains无抱对](?:(?<=\ba)s an? (?:ai|artificial|language)\b"
+    r"|(?<=\bi)(?:'m| am) (?:sorry|unable|not able|not sure)"
+    r"|(?<=\bi) (?:cannot|can't|can not|do not|don't) "
     r"(?:know|have|provide|understand|answer|help|access|assist|complete|generate)"
-    r"|not possible to\b|sorry,|i apologi[sz]e)|无法|抱歉|对不起",
-    re.IGNORECASE,
-)
-_DECLINING = frozenset(
-    ("i", "i'm", "sorry", "ai", "artificial", "language", "possible", "抱", "无", "对")
+    r"|(?<=\bn)ot possible to\b|(?<=\bs)orry,|(?<=\bi) apologi[sz]e"
+    r"|(?<=无)法|(?<=抱)歉|(?<=对)不起)"
 )
 _OPENERS = (
     "sure",
@@ -107,120 +96,108 @@ _EXAMPLES = (
 )
 
 
-def measure_response(
-    instruction: str,
-    response: str,
-) -> tuple[list[float], str]:
-    """Return the features of one sample, in the order of `FEATURES`, and the response measured.
+def measure_responses(
+    instructions: Sequence[str],
+    responses: Sequence[str],
+) -> tuple[Array, list[str]]:
+    """Return the features of samples, (n, FEATURES + N_RAW), and the responses measured.
 
-    Sentences that plead with the judge are removed from the response first, see
+    Sentences that plead with the judge are removed from responses first, see
     `tacos.models.persuasion_attacks`. "Closeness of meaning" is left at 0 for the encoder.
     """
-    instruction = instruction[:MAX_CHARS].strip()
-    response = response[:MAX_CHARS].strip()
-    asked_words = find_words(instruction)
-    asked = frozenset(asked_words)
-    n_asked_words = len(asked_words)
-    intent = instruction_intent.read_intent(instruction, asked_words)
+    blocks: list[Array] = []
+    kept: list[str] = []
+    # One batch at least, so that no samples have columns, too.
+    for start in range(0, max(len(instructions), 1), word_columns.MAX_TEXTS):
+        batch = slice(start, start + word_columns.MAX_TEXTS)
+        samples = sample_texts.read_samples(instructions[batch], responses[batch])
+        base = _measure_samples(samples)
+        task = task_features.measure_tasks(samples)
+        blocks.append(np.concatenate([base, task], axis=1))
+        kept += samples.responses
+    return np.concatenate(blocks), kept
 
-    words = find_words(response)
-    if persuasion_attacks.suspect_plea(response, words, intent.scoring):
-        kept = persuasion_attacks.cut_pleas(response, asked, intent.scoring)
-        response = kept
-        words = find_words(kept)
 
-    n_words = len(words)
-    n_commas = response.count(",")
-    n_items = len(_ITEM.findall(response))
-    sentences = [part for part in _SENTENCE.split(response) if part.strip()]
-    n_sentences = len(sentences)
-    counts = Counter(words)
-    classes = count_classes(counts)
-    numbers = {word: count for word, count in counts.items() if word[0].isdigit()}
-    other_script = _detect_script(instruction) != _detect_script(response)
+def _measure_samples(samples: SampleTexts) -> Array:
+    """The features of one batch, (n, FEATURES), each group as a loop of its own.
 
+    A short loop over all samples runs much faster than one sample through all of the code.
+    """
+    responses = samples.responses
+    intents = samples.intents
+    n_words = samples.own.counts
+    n_asked_words = samples.asked.counts
+    n_sentences = np.array(list(map(len, samples.sentences)), dtype=np.int64)
+    n_commas = np.array([text.count(",") for text in responses], dtype=np.int64)
+    scripts = zip(samples.instructions, responses, strict=True)
+    other_script = [_detect_script(a) != _detect_script(b) for a, b in scripts]
     # The order is that of `FEATURES`.
-    features = [
-        float(_says_nothing(words, response)),
-        *_measure_lengths(
-            intent,
-            n_asked_words,
-            n_words,
-            sentences,
-        ),
-        _divide(n_commas, n_words),
-        _log_count(n_sentences),
-        *_measure_layout(response, n_items, intent),
-        *_measure_ending(response, n_words, n_items),
-        *_measure_repetition(words, sentences, counts),
-        *_measure_relevance(intent, asked_words, asked, words, counts.keys()),
-        *_measure_compliance(intent, response, n_words, n_items),
-        *_measure_code(intent, response),
-        float(other_script and not intent.tongue),
-        *_measure_hygiene(intent, response, n_sentences),
-        *_measure_phrasing(response, counts, classes, numbers, n_words, n_items),
-        *_measure_tone(intent, response, classes, words, n_sentences),
-        float(intent.label),
-        float(intent.short),
-        float(intent.prose),
-        float(intent.explain),
-        float(intent.listing),
-        float(intent.edit),
-        float(intent.code),
-        _log_count(n_asked_words),
-    ]
-    features += task_features.measure_task(
-        instruction,
-        response,
-        asked_words,
-        words,
-        task_features.WordSets(asked, counts.keys(), numbers, classes),
-        sentences,
+    return np.column_stack(
+        [
+            _says_nothing(responses, n_words),
+            _measure_lengths(samples),
+            n_commas / np.maximum(n_words, 1),
+            log_counts(n_sentences),
+            _measure_layouts(samples),
+            _measure_endings(samples),
+            _measure_repetition(samples),
+            _measure_relevance(samples),
+            _measure_compliance(samples),
+            _measure_code(responses, intents),
+            np.array(other_script, dtype=np.bool_) & ~intents.tongue,
+            _measure_hygiene(responses, intents, n_sentences),
+            _measure_phrasing(samples),
+            _measure_tone(samples, n_sentences),
+            intents.label,
+            intents.short,
+            intents.prose,
+            intents.explain,
+            intents.listing,
+            intents.edit,
+            intents.code,
+            log_counts(n_asked_words),
+        ]
     )
-    return features, response
-
-
-def find_words(text: str) -> list[str]:
-    """Split a text into lower-case words; each Chinese, Japanese or Korean character is one."""
-    if not text.isascii():
-        text = _CJK.sub(r" \g<0> ", text)
-    return _WORD.findall(text.lower())
 
 
 def _log_count(count: float) -> float:
     return math.log2(1.0 + count)
 
 
-def _divide(count: float, total: int) -> float:
-    """Divide by a total that may be 0."""
-    return count / max(total, 1)
+def _stack_rows(rows: Sequence[Sequence[float]], width: int) -> Array:
+    """Rows as an array (n, width), which no rows have, too."""
+    return np.array(rows, dtype=np.float64).reshape(-1, width)
 
 
-def _says_nothing(words: Sequence[str], response: str) -> bool:
-    if not words:
-        return True
-    return len(words) < 3 and bool(_NOTHING.fullmatch(response))
+def _says_nothing(responses: Sequence[str], n_words: Numbers) -> Flags:
+    nothing: Flags = n_words == 0
+    for row in np.flatnonzero((n_words > 0) & (n_words < 3)).tolist():
+        nothing[row] = _NOTHING.fullmatch(responses[row]) is not None
+    return nothing
 
 
-def _measure_lengths(
-    intent: InstructionIntent,
-    n_asked_words: int,
-    n_words: int,
-    sentences: Sequence[str],
-) -> Features:
-    length = _log_count(n_words)
-    # Blanks stand for words here: they are counted much faster.
-    spaces = [sentence.count(" ") for sentence in sentences]
-    words_per_sentence = _divide(n_words, len(sentences))
-    return (
-        length,
-        length if intent.label else 0.0,
-        length if intent.short else 0.0,
-        length if intent.prose else 0.0,
-        length if intent.explain else 0.0,
-        length - _log_count(n_asked_words),
-        _log_count(words_per_sentence),
-        _log_count(_standard_deviation(spaces)),
+def _measure_lengths(samples: SampleTexts) -> Array:
+    intents = samples.intents
+    n_words = samples.own.counts
+    length = log_counts(n_words)
+    sentence_lengths: list[tuple[float, float]] = []
+    for n_own, sentences in zip(n_words.tolist(), samples.sentences, strict=True):
+        # Blanks stand for words here: they are counted much faster.
+        spaces = [sentence.count(" ") for sentence in sentences]
+        words_per_sentence = n_own / max(len(sentences), 1)
+        sentence_lengths.append(
+            (_log_count(words_per_sentence), _log_count(_standard_deviation(spaces)))
+        )
+    return np.column_stack(
+        [
+            length,
+            np.where(intents.label, length, 0),
+            np.where(intents.short, length, 0),
+            np.where(intents.prose, length, 0),
+            np.where(intents.explain, length, 0),
+            length - log_counts(samples.asked.counts),
+            _stack_rows(sentence_lengths, 2),
+        ]
     )
 
 
@@ -233,44 +210,55 @@ def _standard_deviation(counts: Sequence[int]) -> float:
     return math.sqrt(sum(squares) / n)
 
 
-def _measure_layout(
-    response: str,
-    n_items: int,
-    intent: InstructionIntent,
-) -> Features:
-    first_line, _, rest = response.partition("\n")
-    lead_in = first_line.rstrip().endswith(":") and bool(rest.strip())
-    list_asked = intent.listing or intent.items > 1
-    n_marks = response.count("**") // 2
-    if "#" in response:
-        n_marks += len(_HEADING.findall(response))
-    return (
-        _log_count(response.count("\n\n")),
-        _log_count(response.count("\n")),
-        _log_count(n_items),
-        float(n_items > 1 and list_asked),
-        float(lead_in),
-        _log_count(n_marks),
+def _measure_layouts(samples: SampleTexts) -> Array:
+    list_asked = samples.intents.listing | (samples.intents.items > 1)
+    rows: list[tuple[int, int, bool, int]] = []
+    for response in samples.responses:
+        first_line, _, rest = response.partition("\n")
+        lead_in = first_line.rstrip().endswith(":") and bool(rest.strip())
+        n_marks = response.count("**") // 2
+        if "#" in response:
+            n_marks += len(_HEADING.findall(response))
+        rows.append((response.count("\n\n"), response.count("\n"), lead_in, n_marks))
+    n_blank, n_breaks, lead_in, n_marks = _stack_rows(rows, 4).T
+    return np.column_stack(
+        [
+            log_counts(n_blank),
+            log_counts(n_breaks),
+            log_counts(samples.n_items),
+            (samples.n_items > 1) & list_asked,
+            lead_in,
+            log_counts(n_marks),
+        ]
     )
 
 
-def _measure_ending(
-    response: str,
-    n_words: int,
-    n_items: int,
-) -> Features:
+def _measure_endings(samples: SampleTexts) -> Array:
+    rows = [
+        _measure_ending(response, n_words, n_items)
+        for response, n_words, n_items in zip(
+            samples.responses,
+            samples.own.counts.tolist(),
+            samples.n_items.tolist(),
+            strict=True,
+        )
+    ]
+    return _stack_rows(rows, 4)
+
+
+def _measure_ending(response: str, n_words: int, n_items: int) -> Features:
     lines: list[str] = []
     if n_items:
         lines = _find_filled_lines(response)
-    ends_in_list = len(lines) > 2 and bool(_ITEM.match(lines[-1]))
-    complete = response.endswith(tuple(_CLOSING_MARKS))
+    ends_in_list = len(lines) > 2 and bool(ITEM.match(lines[-1]))
+    complete = response.endswith(_CLOSING_MARKS)
     may_break_off = n_words > 12 and not complete and not ends_in_list
     breaks_off = may_break_off and not _is_code(response)
     return (
-        float(complete),
-        float(breaks_off),
-        float(_has_unbalanced_marks(response)),
-        float(ends_in_list and _ends_in_stump(lines)),
+        complete,
+        breaks_off,
+        _has_unbalanced_marks(response),
+        ends_in_list and _ends_in_stump(lines),
     )
 
 
@@ -291,7 +279,7 @@ def _ends_in_stump(lines: Sequence[str]) -> bool:
     """Say whether most list items end with a full stop and the last one does not."""
     closed: list[bool] = []
     for line in lines:
-        if _ITEM.match(line):
+        if ITEM.match(line):
             item = line.rstrip()
             closed.append(item.endswith(_FULL_STOPS))
     if len(closed) < 2:
@@ -302,51 +290,47 @@ def _ends_in_stump(lines: Sequence[str]) -> bool:
     return 2 * sum(earlier) > len(earlier)
 
 
-def _measure_repetition(
-    words: Sequence[str],
-    sentences: Sequence[str],
-    counts: Counter[str],
-) -> Features:
-    n_words = len(words)
+def _measure_repetition(samples: SampleTexts) -> Array:
+    own = samples.own
+    n_words = own.counts
+    distinct = own.distinct
     # Phrases, by their trigrams
-    repeated_phrases = 0.0
-    if n_words > 5:
-        n_trigrams = n_words - 2
-        distinct_trigrams = set(
-            zip(
-                words,
-                words[1:],
-                words[2:],
-                strict=False,
-            )
-        )
-        repeated_phrases = 1.0 - len(distinct_trigrams) / n_trigrams
+    n_trigrams = np.maximum(n_words - 2, 1)
+    n_distinct_trigrams = own.count_keys(word_columns.sort_distinct(own.key_phrases(3)))
+    repeated_phrases = 1.0 - n_distinct_trigrams / n_trigrams
 
     # Lines, without the marks and numbers of lists
-    lines = _normalise_lines(sentences)
-    repeated_lines = 0.0
-    if len(lines) > 1:
-        repeated_lines = _share_of_repeats(lines)
-    same_openings = 0.0
-    if len(lines) > 2:
-        openings = [line[:12] for line in lines]
-        same_openings = _share_of_repeats(openings)
+    lines: list[tuple[float, float]] = []
+    for sentences in samples.sentences:
+        normalised = _normalise_lines(sentences)
+        repeated = 0.0
+        if len(normalised) > 1:
+            repeated = _share_of_repeats(normalised)
+        same_openings = 0.0
+        if len(normalised) > 2:
+            same_openings = _share_of_repeats([line[:12] for line in normalised])
+        lines.append((repeated, same_openings))
 
     # Words
-    word_variety = 1.0
-    if n_words > 3:
-        word_variety = math.log(len(counts)) / math.log(n_words)
-    longer_counts = [count for word, count in counts.items() if len(word) > 3]
-    largest_count = max(longer_counts, default=0)
-    stuck = 0.0
-    if n_words > 8 and largest_count > 2:
-        stuck = largest_count / n_words
-    return (
-        repeated_phrases,
-        repeated_lines,
-        same_openings,
-        word_variety,
-        stuck,
+    n_distinct = own.count_texts(distinct.texts)
+    word_variety = np.ones(len(n_words))
+    for row in np.flatnonzero(n_words > 3).tolist():
+        word_variety[row] = math.log(n_distinct[row]) / math.log(n_words[row])
+    largest_counts = np.zeros(len(n_words), dtype=np.int64)
+    is_longer = own.memory.lengths[distinct.numbers] > 3
+    longer = distinct.texts[is_longer]
+    if len(longer):
+        texts, starts = np.unique(longer, return_index=True)
+        counts = distinct.counts[is_longer]
+        largest_counts[texts] = np.maximum.reduceat(counts, starts)
+    is_stuck = (n_words > 8) & (largest_counts > 2)
+    return np.column_stack(
+        [
+            np.where(n_words > 5, repeated_phrases, 0),
+            _stack_rows(lines, 2),
+            word_variety,
+            np.where(is_stuck, largest_counts / np.maximum(n_words, 1), 0),
+        ]
     )
 
 
@@ -364,99 +348,91 @@ def _share_of_repeats(parts: Sequence[str]) -> float:
     return 1.0 - len(set(parts)) / len(parts)
 
 
-def _measure_relevance(
-    intent: InstructionIntent,
-    asked_words: Sequence[str],
-    asked: Set[str],
-    words: Sequence[str],
-    own: Set[str],
-) -> Features:
-    # Words are compared by their first five letters, so that endings make no difference.
-    topic = {word[:5] for word in asked if _is_content_word(word)}
-    stems = {word[:5] for word in own}
+def _measure_relevance(samples: SampleTexts) -> Array:
+    own = samples.own
+    asked = samples.asked
+    # Words are compared by their first letters, so that endings make no difference.
+    topics = asked.distinct
+    is_content = _find_content(asked, topics.numbers, topics.flags)
+    topic_stems = word_columns.sort_distinct(
+        asked.key_stems(topics.texts[is_content], topics.numbers[is_content])
+    )
+    distinct = own.distinct
+    own_stems = np.sort(own.key_stems(distinct.texts, distinct.numbers))
+    is_covered = word_columns.contains(own_stems, topic_stems)
+    stem_texts = word_columns.split_texts(topic_stems)
+    n_topic = own.count_texts(stem_texts)
+    n_covered = own.count_texts(stem_texts[is_covered])
     # An instruction without content words is covered neither well nor badly.
-    covered = 0.5
-    if topic:
-        shared = topic & stems
-        covered = len(shared) / len(topic)
+    covered = np.where(n_topic > 0, n_covered / np.maximum(n_topic, 1), 0.5)
 
-    new_words = [word for word in own - asked if len(word) > 3 or not word.isascii()]
-    n_new = len(new_words)
+    is_new = ~samples.is_shared & (
+        (own.memory.lengths[distinct.numbers] > 3) | own.find(distinct.flags, "foreign")
+    )
+    n_new = own.count_texts(distinct.texts[is_new])
 
-    opening = [word[:5] for word in words[:8]]
-    restated = 0.0
-    if opening:
-        n_restated = sum(stem in topic for stem in opening)
-        restated = n_restated / len(opening)
+    is_opening = own.places < 8
+    opening_texts = own.texts[is_opening]
+    opening_stems = own.key_stems(opening_texts, own.numbers[is_opening])
+    is_restated = word_columns.contains(topic_stems, opening_stems)
+    n_restated = own.count_texts(opening_texts[is_restated])
+    restated = n_restated / np.clip(own.counts, 1, 8)
 
     # An edit must repeat most of its input, so its echo is a feature of its own.
-    echo = _measure_echo(asked_words, words)
-    echo_of_edit = 0.0
-    if intent.edit:
-        echo_of_edit = echo
-        echo = 0.0
-    return (
-        covered,
-        _log_count(n_new),
-        0.0,  # closeness of meaning, for the encoder
-        echo,
-        echo_of_edit,
-        restated,
+    echo = _measure_echo(asked, own)
+    is_edit = samples.intents.edit
+    return np.column_stack(
+        [
+            covered,
+            log_counts(n_new),
+            np.zeros(len(covered)),  # closeness of meaning, for the encoder
+            np.where(is_edit, 0, echo),
+            np.where(is_edit, echo, 0),
+            restated,
+        ]
     )
 
 
-def _is_content_word(word: str) -> bool:
-    if word in instruction_intent.STOP:
-        return False
-    return len(word) > 2 or not word.isascii()
+def _find_content(words: Words, numbers: Numbers, flags: word_columns.Keys) -> Flags:
+    """Which words say something about the topic."""
+    is_long = words.memory.lengths[numbers] > 2
+    is_foreign = words.find(flags, "foreign")
+    return ~words.find(flags, "stop") & (is_long | is_foreign)
 
 
-def _measure_echo(
-    asked_words: Sequence[str],
-    words: Sequence[str],
-) -> float:
-    """Return the share of the response's 4-grams that are the instruction's."""
-    n_grams = len(words) - 3
-    if n_grams < 1 or len(asked_words) < 4:
-        return 0.0
-    asked_grams = set(_iterate_four_grams(asked_words))
-    n_echoed = sum(map(asked_grams.__contains__, _iterate_four_grams(words)))
-    return n_echoed / n_grams
+def _measure_echo(asked: Words, own: Words) -> Array:
+    """Return the share of each response's 4-grams that are the instruction's."""
+    asked_grams = np.sort(asked.key_phrases(4))
+    own_grams = own.key_phrases(4)
+    is_echoed = word_columns.contains(asked_grams, own_grams)
+    n_echoed = own.count_keys(own_grams[is_echoed])
+    return np.asarray(n_echoed / np.maximum(own.counts - 3, 1))
 
 
-def _iterate_four_grams(words: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
-    return zip(
-        words,
-        words[1:],
-        words[2:],
-        words[3:],
-        strict=False,
-    )
-
-
-def _measure_compliance(
-    intent: InstructionIntent,
-    response: str,
-    n_words: int,
-    n_items: int,
-) -> Features:
-    items_ratio = 0.0
-    items_met = False
-    if intent.items:
-        n_given = n_items or _count_inline_items(response)
-        # 1 is added to both, because none may be given.
-        items_ratio = math.log2((1 + n_given) / (1 + intent.items))
-        items_met = n_given == intent.items
-
-    excess = 0.0
-    if intent.limit and n_words:
-        # A tenth above the limit still counts as met.
-        excess = math.log2(n_words / (1.1 * intent.limit))
-    return (
-        items_ratio,
-        float(items_met),
-        max(excess, 0.0),
-    )
+def _measure_compliance(samples: SampleTexts) -> Array:
+    intents = samples.intents
+    rows: list[Features] = []
+    for response, n_words, n_items, n_asked, limit in zip(
+        samples.responses,
+        samples.own.counts.tolist(),
+        samples.n_items.tolist(),
+        intents.items.tolist(),
+        intents.limits.tolist(),
+        strict=True,
+    ):
+        items_ratio = 0.0
+        items_met = False
+        if n_asked:
+            n_given = n_items or _count_inline_items(response)
+            # 1 is added to both, because none may be given.
+            items_ratio = math.log2((1 + n_given) / (1 + n_asked))
+            items_met = n_given == n_asked
+        excess = 0.0
+        if limit and n_words:
+            # A tenth above the limit still counts as met.
+            excess = math.log2(n_words / (1.1 * limit))
+        rows.append((items_ratio, items_met, max(excess, 0.0)))
+    return _stack_rows(rows, 3)
 
 
 def _count_inline_items(response: str) -> int:
@@ -480,12 +456,14 @@ def _is_code(response: str) -> bool:
     return bool(_CODE.search(response))
 
 
-def _measure_code(intent: InstructionIntent, response: str) -> Features:
-    has_code = _is_code(response)
-    return (
-        float(has_code and intent.code),
-        float(intent.only_code and not has_code),
-        float(has_code and not intent.code),
+def _measure_code(responses: Sequence[str], intents: InstructionIntents) -> Array:
+    has_code = np.fromiter(map(_is_code, responses), np.bool_, len(responses))
+    return np.column_stack(
+        [
+            has_code & intents.code,
+            intents.only_code & ~has_code,
+            has_code & ~intents.code,
+        ]
     )
 
 
@@ -513,85 +491,107 @@ def _detect_script(text: str) -> str:
 
 
 def _measure_hygiene(
-    intent: InstructionIntent,
-    response: str,
-    n_sentences: int,
-) -> Features:
-    small_initial = response[:1].islower()
-    sentence_asked = not intent.label and not intent.short
-    n_small_starts = len(_SMALL.findall(response))
-    small_starts = _divide(n_small_starts, n_sentences)
+    responses: Sequence[str],
+    intents: InstructionIntents,
+    n_sentences: Numbers,
+) -> Array:
+    rows = [
+        (
+            response[:1].islower(),
+            len(_SMALL.findall(response)),
+            _count_slips(response),
+            _count_blanks(response),
+            _has_leftovers(response),
+        )
+        for response in responses
+    ]
+    small_initial, n_small_starts, n_slips, n_blanks, leftovers = _stack_rows(rows, 5).T
+    sentence_asked = ~intents.label & ~intents.short
+    return np.column_stack(
+        [
+            small_initial * sentence_asked,
+            np.minimum(n_small_starts / np.maximum(n_sentences, 1), 1),
+            log_counts(n_slips),
+            log_counts(n_blanks),
+            leftovers,
+        ]
+    )
 
-    # A pattern is tried only if one of its marks occurs.
+
+# A pattern is tried only if one of its marks occurs.
+
+
+def _count_slips(response: str) -> int:
     n_slips = len(_JOINED.findall(response))
-    if any(mark in response for mark in _SLIPS):
+    if any(map(response.__contains__, _SLIPS)):
         n_slips += len(_SLIP.findall(response))
-    n_blanks = 0
-    if any(mark in response for mark in _BLANK_MARKS):
-        n_blanks = len(_BLANK.findall(response))
+    return n_slips
+
+
+def _count_blanks(response: str) -> int:
+    if not any(map(response.__contains__, _BLANK_MARKS)):
+        return 0
+    return len(_BLANK.findall(response))
+
+
+def _has_leftovers(response: str) -> bool:
     has_colon = ":" in response
-    has_mark = any(mark in response for mark in _LEFTOVER_MARKS)
-    leftovers = False
-    if has_colon:
-        leftovers = bool(_LEFTOVER_LABEL.search(response))
-    if not leftovers and (has_colon or has_mark):
-        leftovers = bool(_LEFTOVER.search(response))
-    return (
-        float(small_initial and sentence_asked),
-        min(small_starts, 1.0),
-        _log_count(n_slips),
-        _log_count(n_blanks),
-        float(leftovers),
+    if has_colon and _LEFTOVER_LABEL.search(response):
+        return True
+    if not has_colon and not any(map(response.__contains__, _LEFTOVER_MARKS)):
+        return False
+    return _LEFTOVER.search(response) is not None
+
+
+def _measure_phrasing(samples: SampleTexts) -> Array:
+    own = samples.own
+    may_decline = own.mention("declining").tolist()
+    rows: list[tuple[float, ...]] = []
+    for lower, declining in zip(samples.lower, may_decline, strict=True):
+        refuses = declining and _REFUSAL.search(lower) is not None
+        n_courtesy = sum(map(lower.__contains__, _CLOSERS))
+        n_courtesy += lower.startswith(_OPENERS)
+        rows.append((refuses, n_courtesy, sum(map(lower.count, _EXAMPLES))))
+    refuses, n_courtesy, n_examples = _stack_rows(rows, 3).T
+    n_words = np.maximum(own.counts, 1)
+    n_numbers = np.maximum(own.count("digit") - samples.n_items, 0)
+    return np.column_stack(
+        [
+            refuses,
+            own.count("doubts") / n_words,
+            log_counts(n_courtesy),
+            log_counts(n_examples),
+            own.count("reasons") / n_words,
+            n_numbers / n_words,
+        ]
     )
 
 
-def _measure_phrasing(
-    response: str,
-    counts: Counter[str],
-    classes: ClassCounts,
-    numbers: Mapping[str, int],
-    n_words: int,
-    n_items: int,
-) -> Features:
-    lower = response.lower()
-    refuses = False
-    if not _DECLINING.isdisjoint(counts):
-        refuses = bool(_REFUSAL.search(lower))
-    n_courtesy = sum(phrase in lower for phrase in _CLOSERS)
-    n_courtesy += lower.startswith(_OPENERS)
-    n_examples = sum(map(lower.count, _EXAMPLES))
-    n_numbers = sum(numbers.values())
-    return (
-        float(refuses),
-        _divide(classes.doubts, n_words),
-        _log_count(n_courtesy),
-        _log_count(n_examples),
-        _divide(classes.reasons, n_words),
-        _divide(max(n_numbers - n_items, 0), n_words),
-    )
-
-
-def _measure_tone(
-    intent: InstructionIntent,
-    response: str,
-    classes: ClassCounts,
-    words: Sequence[str],
-    n_sentences: int,
-) -> Features:
-    n_words = len(words)
-    n_letters = len("".join(words))
-    n_shouted = len(_SHOUTED.findall(response))
-    shouted = 0.0
-    if n_shouted > 2:
-        shouted = _divide(n_shouted, n_words)
-    has_link = "http" in response or "www." in response
-    return (
-        _log_count(response.count("!")),
-        shouted,
-        float(n_sentences == 1 and response.endswith(_QUESTION_MARKS)),
-        _divide(n_letters, n_words),
-        _divide(classes.self, n_words),
-        _divide(classes.reader, n_words),
-        float(has_link and intent.link),
-        float(has_link and not intent.link),
+def _measure_tone(samples: SampleTexts, n_sentences: Numbers) -> Array:
+    own = samples.own
+    rows = [
+        (
+            response.count("!"),
+            len(_SHOUTED.findall(response)),
+            response.endswith(_QUESTION_MARKS),
+            "http" in response or "www." in response,
+        )
+        for response in samples.responses
+    ]
+    n_marks, n_shouted, is_question, has_link = _stack_rows(rows, 4).T
+    n_words = np.maximum(own.counts, 1)
+    lengths = own.memory.lengths[own.numbers]
+    n_letters = np.bincount(own.texts, lengths, len(own.counts))
+    link_asked = samples.intents.link
+    return np.column_stack(
+        [
+            log_counts(n_marks),
+            np.where(n_shouted > 2, n_shouted / n_words, 0),
+            is_question * (n_sentences == 1),
+            n_letters / n_words,
+            own.count("self") / n_words,
+            own.count("reader") / n_words,
+            has_link * link_asked,
+            has_link * ~link_asked,
+        ]
     )

@@ -1,8 +1,8 @@
 """Measures what kind of task an instruction sets, and how its response goes about it.
 
-These features stand beside those of `tacos.models.response_features`, which reads the words once
-for both. A kernel machine reads them (`tacos.models.judge`), so that they need no direction of
-their own: what length means, for instance, depends on the kind of task.
+These features stand beside those of `tacos.models.response_features`, of the same samples. A kernel
+machine reads them (`tacos.models.judge`), so that they need no direction of their own: what length
+means, for instance, depends on the kind of task.
 """
 
 from __future__ import annotations
@@ -10,56 +10,16 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import Mapping, Sequence, Set
-from itertools import pairwise
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from tacos.models import instruction_intent
-from tacos.models.instruction_intent import word_set
-from tacos.models.word_classes import FUNCTION_WORDS, ClassCounts
+from tacos.models import task_kinds, word_columns
+from tacos.models.sample_texts import SampleTexts
+from tacos.models.word_columns import Array, Flags, Numbers, Words
 
-Array = npt.NDArray[np.float64]
-
-# The kind of task by the first word of the instruction.
-_FIRST_WORDS = {
-    "creates": "write create generate compose construct design develop make come",
-    "explains": "describe explain discuss why how outline analyze analyse compare evaluate",
-    "lists": "list name give provide suggest brainstorm identify find",
-    "asks a fact": "what who when where which is are does do can",
-    "edits": (
-        "edit rewrite rephrase paraphrase convert change replace transform translate correct "
-        "fill complete add rearrange sort arrange reword combine modify remove fix insert"
-    ),
-    "classifies": (
-        "classify categorize categorise determine predict assign label choose select decide tell"
-    ),
-    "calculates": "calculate compute estimate solve evaluate count convert",
-}
-# The kind of task by any word of the instruction.
-_ANY_WORDS = {
-    "explains": "explain",
-    "classifies": "sentiment",
-    "calculates": "equation sum area average percent many square multiply divide",
-    "programs": (
-        "code function program python java javascript sql query html css regex algorithm script "
-        "class"
-    ),
-    "shortens": "summarize summarise summary headline title caption tweet slogan tagline",
-    "tells": (
-        "story poem essay letter article blog dialogue speech paragraph song haiku email review "
-        "report script"
-    ),
-}
-KINDS = tuple(dict.fromkeys([*_FIRST_WORDS, *_ANY_WORDS]))
-_KIND_FIRST = {kind: word_set(words) for kind, words in _FIRST_WORDS.items()}
-_KIND_ANY = {kind: word_set(words) for kind, words in _ANY_WORDS.items()}
-
-OPENING_WORDS = ["the", "a", "i", "this", "1", "yes", "no", "here", "to", "it", "in"]
-"""Words that open many responses: one column for each."""
-_WORD_COLUMN = {word: column for column, word in enumerate(OPENING_WORDS)}
+_QUESTION_MARKS = frozenset("?？")
+_COLONS = frozenset(":：")
 
 _MARKS = (
     '"',
@@ -83,16 +43,13 @@ _SUM = re.compile(
 )
 # The letter stands first, because what begins with a letter is found faster.
 _NAME = re.compile(r"[A-Z](?<=\b.)(?<![.!?:\n] .)(?<!^.)[a-z]{2,}")
-_MISSING_INPUT = word_set(
-    "image picture photo video audio link url website passage paragraph table"
-)
 _INCAPABLE = ("i'm sorry", "i cannot", "unable", "as an ai", "language model")
 _SENTENCE_ENDS = frozenset(".!?。！？")
 _CLAUSE_ENDS = frozenset(",;:，；：、")
 _CLOSING_ENDS = frozenset("\"')]}`”’」』）")
 
 _RAW = (
-    *(f"task: {kind}" for kind in KINDS),
+    *(f"task: {kind}" for kind in task_kinds.KINDS),
     "words of the input",
     "instruction's words used",
     "response's words from the instruction",
@@ -143,80 +100,55 @@ _RAW = (
     "opening word",
 )
 N_RAW = len(_RAW)
-_N_KINDS = len(KINDS)
+_N_KINDS = len(task_kinds.KINDS)
 _INPUT_WORDS = _RAW.index("words of the input")
 _BANDS = (1, 3, 6, 12, 25, 50, 100, 200)
 NAMES = (
     *_RAW[:-1],
-    *(f"length where the task {kind}" for kind in KINDS),
+    *(f"length where the task {kind}" for kind in task_kinds.KINDS),
     "length squared",
     "length by the input's",
     "length per word of input",
     *(f"more than {band} words" for band in _BANDS),
-    *(f"response opens with {word!r}" for word in OPENING_WORDS),
+    *(f"response opens with {word!r}" for word in task_kinds.OPENING_WORDS),
 )
 """The names of the columns of `expand_features`."""
 
 
-class WordSets(NamedTuple):
-    """The distinct words of an instruction (`asked`) and of its response (`own`).
-
-    `numbers` counts those words of the response that begin with a digit.
-    """
-
-    asked: Set[str]
-    own: Set[str]
-    numbers: Mapping[str, int]
-    classes: ClassCounts
-
-
-def measure_task(
-    instruction: str,
-    response: str,
-    asked_words: Sequence[str],
-    words: Sequence[str],
-    distinct: WordSets,
-    sentences: Sequence[str],
-) -> list[float]:
-    """Return the raw features of one sample, in the order of `_RAW`.
-
-    `asked_words` and `words` are those of the instruction and of the response, in order;
-    `sentences` are the response's.
-    """
-    asked, own, numbers, classes = distinct
-    content = own - FUNCTION_WORDS
-    head, _, tail = instruction.partition("\n")
-    # The words of the first line come first: the rest is the input.
-    n_input = len(asked_words) - len(head.split()) if tail.strip() else 0
-    input_words = asked_words[-n_input:] if n_input > 0 else ()
-    return [
-        *_measure_kinds(asked_words, asked),
-        _log_count(len(input_words)),
-        *_measure_overlap(
-            asked_words,
-            words,
-            distinct,
-            content,
-            frozenset(input_words),
-        ),
-        *_measure_numbers(asked, numbers),
-        *[_log_count(response.count(mark)) for mark in _MARKS],
-        *_measure_word_classes(classes, len(words)),
-        *_measure_variety(len(own), content, asked, len(words)),
-        *_measure_sentences(sentences),
-        *_measure_edges(response),
-        *_check_sums(response),
-        *_measure_instruction(instruction, asked, bool(input_words), response),
-        *_measure_names(response, asked, len(words)),
-        *_measure_information(instruction, response),
-        float(_WORD_COLUMN.get(words[0], -1)) if words else -1.0,
-    ]
+def measure_tasks(samples: SampleTexts) -> Array:
+    """Return the raw features of samples, (n, N_RAW), in the order of `_RAW`."""
+    own = samples.own
+    distinct = own.distinct
+    is_content = ~own.find(distinct.flags, "function")
+    n_shared = own.count_texts(distinct.texts[is_content & samples.is_shared])
+    n_content = own.count_texts(distinct.texts[is_content])
+    input_lengths = _find_inputs(samples)
+    edges = list(map(_measure_edges, samples.responses))
+    marks = [list(map(text.count, _MARKS)) for text in samples.responses]
+    return np.column_stack(
+        [
+            *_measure_kinds(samples.asked),
+            word_columns.log_counts(input_lengths),
+            _measure_overlap(samples, input_lengths, n_shared, n_content),
+            _measure_numbers(samples),
+            word_columns.log_counts(np.array(marks).reshape(-1, len(_MARKS))),
+            _measure_word_classes(own),
+            _measure_variety(samples, n_shared, n_content),
+            _measure_sentences(samples.sentences),
+            np.array(edges, dtype=np.float64).reshape(-1, 6),
+            np.array([_check_sums(text) for text in samples.responses]).reshape(-1, 2),
+            _measure_instructions(samples, input_lengths > 0),
+            _measure_names(samples),
+            _measure_information(samples),
+            _number_openings(own),
+        ]
+    )
 
 
 def expand_features(raw: Array, n_words: Array) -> Array:
     """Add products with length, bands of length and openings: float64 (n, len(NAMES)).
 
-    `raw` (n, N_RAW) are rows of `measure_task`, `n_words` (n,) the words of each response.
+    `raw` (n, N_RAW) are rows of `measure_tasks`, `n_words` (n,) the words of each response.
     """
     length = np.log2(1 + n_words)[:, None]
     kinds = raw[:, :_N_KINDS]
@@ -224,7 +156,7 @@ def expand_features(raw: Array, n_words: Array) -> Array:
     n_input = np.exp2(input_length) - 1
     per_input_word = np.minimum(n_words[:, None] / (n_input + 1), 8)
     bands = n_words[:, None] > np.array(_BANDS)
-    openings = raw[:, -1, None] == np.arange(len(OPENING_WORDS))
+    openings = raw[:, -1, None] == np.arange(len(task_kinds.OPENING_WORDS))
     return np.concatenate(
         [
             raw[:, :-1],
@@ -239,137 +171,195 @@ def expand_features(raw: Array, n_words: Array) -> Array:
     )
 
 
-def _log_count(count: float) -> float:
-    return math.log2(1.0 + count)
+def _measure_kinds(asked: Words) -> list[Flags]:
+    columns: list[Flags] = []
+    for kind in task_kinds.KINDS:
+        fits = np.zeros(len(asked.counts), dtype=np.bool_)
+        if f"first: {kind}" in task_kinds.CLASSES:
+            fits |= asked.find(asked.first_flags, f"first: {kind}")
+        if f"any: {kind}" in task_kinds.CLASSES:
+            fits |= asked.mention(f"any: {kind}")
+        columns.append(fits)
+    return columns
 
 
-def _measure_kinds(
-    asked_words: Sequence[str],
-    asked: Set[str],
-) -> list[float]:
-    first = asked_words[0] if asked_words else ""
-    flags: list[float] = []
-    for kind in KINDS:
-        opens = first in _KIND_FIRST.get(kind, ())
-        mentions = not asked.isdisjoint(_KIND_ANY.get(kind, ()))
-        flags.append(float(opens or mentions))
-    return flags
+def _find_inputs(samples: SampleTexts) -> Numbers:
+    """Count the words of each instruction's input: what follows the first line."""
+    lengths: list[int] = []
+    rows = zip(samples.instructions, samples.asked.counts.tolist(), strict=True)
+    for instruction, n_words in rows:
+        head, _, tail = instruction.partition("\n")
+        # The words of the first line come first: the rest is the input.
+        length = n_words - len(head.split()) if tail.strip() else 0
+        lengths.append(max(length, 0))
+    return np.array(lengths, dtype=np.int64)
 
 
 def _measure_overlap(
-    asked_words: Sequence[str],
-    words: Sequence[str],
-    distinct: WordSets,
-    content: Set[str],
-    given: Set[str],
-) -> list[float]:
-    """How much of the instruction, and of its input, the response uses."""
-    asked, own, _, _ = distinct
-    topic = asked - FUNCTION_WORDS
-    asked_pairs = set(pairwise(asked_words))
-    own_pairs = set(pairwise(words))
-    from_input = 0.0
-    input_used = 0.0
-    if given:
-        from_input = len(content & given) / (len(content) + 1)
-        input_used = len(given & own) / (len(given) + 1)
-    return [
-        len(own & topic) / (len(topic) + 1),
-        len(content & asked) / (len(content) + 1),
-        len(asked_pairs & own_pairs) / (len(words) + 1),
-        from_input,
-        input_used,
-    ]
+    samples: SampleTexts,
+    input_lengths: Numbers,
+    n_shared: Numbers,
+    n_content: Numbers,
+) -> Array:
+    """How much of the instruction, and of its input, the response uses, (n, 5)."""
+    asked = samples.asked
+    own = samples.own
+    is_topic = ~asked.find(asked.distinct.flags, "function")
+    n_topic = asked.count_texts(asked.distinct.texts[is_topic])
+
+    asked_pairs = word_columns.sort_distinct(asked.key_phrases(2))
+    own_pairs = word_columns.sort_distinct(own.key_phrases(2))
+    is_shared = word_columns.contains(asked_pairs, own_pairs)
+    n_pairs = own.count_keys(own_pairs[is_shared])
+
+    is_input = asked.places >= (asked.counts - input_lengths)[asked.texts]
+    given = asked.list_distinct(is_input)
+    is_used = given.within(own.distinct)
+    is_content = ~own.find(given.flags, "function")
+    n_used = own.count_texts(given.texts[is_used])
+    n_used_content = own.count_texts(given.texts[is_used & is_content])
+    n_given = own.count_texts(given.texts)
+    has_input = n_given > 0
+    return np.column_stack(
+        [
+            n_shared / (n_topic + 1),
+            n_shared / (n_content + 1),
+            n_pairs / (own.counts + 1),
+            np.where(has_input, n_used_content / (n_content + 1), 0),
+            np.where(has_input, n_used / (n_given + 1), 0),
+        ]
+    )
 
 
-def _measure_numbers(asked: Set[str], numbers: Mapping[str, int]) -> list[float]:
-    given = {word for word in asked if word[0].isdigit()}
-    n_numbers = sum(numbers.values())
-    n_new = sum(count for word, count in numbers.items() if word not in given)
-    return [
-        _log_count(n_numbers),
-        _log_count(n_new),
-        _log_count(len(given)),
-        float(bool(given) and not n_numbers),
-    ]
+def _measure_numbers(samples: SampleTexts) -> Array:
+    asked = samples.asked
+    own = samples.own.distinct
+    n = len(asked.counts)
+    is_number = asked.find(own.flags, "digit")
+    is_new = is_number & ~samples.is_shared
+    n_numbers = np.bincount(own.texts[is_number], own.counts[is_number], n)
+    n_new = np.bincount(own.texts[is_new], own.counts[is_new], n)
+    is_given = asked.find(asked.distinct.flags, "digit")
+    n_given = asked.count_texts(asked.distinct.texts[is_given])
+    return np.column_stack(
+        [
+            word_columns.log_counts(n_numbers),
+            word_columns.log_counts(n_new),
+            word_columns.log_counts(n_given),
+            (n_given > 0) & (n_numbers == 0),
+        ]
+    )
 
 
-def _measure_names(response: str, asked: Set[str], n_words: int) -> list[float]:
-    """Count capitalised words within sentences, most of which are names."""
-    names = _NAME.findall(response)
-    new_names = {name.lower() for name in names} - asked
-    return [_log_count(len(names)), len(new_names) / (n_words + 1)]
+def _measure_names(samples: SampleTexts) -> Array:
+    """Count capitalised words within sentences, most of which are names, (n, 2)."""
+    n_names: list[int] = []
+    n_new: list[int] = []
+    for response, instruction in zip(
+        samples.responses, samples.instructions, strict=True
+    ):
+        names = _NAME.findall(response)
+        new_names = {name.lower() for name in names}
+        # What the instruction does not even contain is none of its words.
+        if any(map(instruction.lower().__contains__, new_names)):
+            new_names -= set(word_columns.find_words(instruction))
+        n_names.append(len(names))
+        n_new.append(len(new_names))
+    return np.column_stack(
+        [
+            word_columns.log_counts(n_names),
+            np.array(n_new, dtype=np.int64) / (samples.own.counts + 1),
+        ]
+    )
 
 
-def _measure_information(instruction: str, response: str) -> list[float]:
-    """Measure how much a response says, in bytes compressed, and how much the instruction did not.
+def _measure_information(samples: SampleTexts) -> Array:
+    """Measure how much responses say, in bytes compressed, and how much instructions did not.
 
-    What a compressor finds in the instruction already, the response does not add.
+    What a compressor finds in the instruction already, the response does not add. Shape (n, 4).
     """
-    asked = instruction.encode(errors="replace")
-    own = response.encode(errors="replace")
-    n_own = len(zlib.compress(own, 1))
-    n_asked = len(zlib.compress(asked, 1))
-    n_both = len(zlib.compress(asked + b"\n" + own, 1))
-    n_new = max(n_both - n_asked, 0)
-    return [
-        n_own / (len(own) + 20),
-        _log_count(n_own),
-        _log_count(n_new),
-        n_new / (n_own + 1),
-    ]
+    sizes: list[tuple[int, int, int, int]] = []
+    for instruction, response in zip(
+        samples.instructions, samples.responses, strict=True
+    ):
+        asked = instruction.encode(errors="replace")
+        own = response.encode(errors="replace")
+        n_own = len(zlib.compress(own, 1))
+        n_asked = len(zlib.compress(asked, 1))
+        n_both = len(zlib.compress(asked + b"\n" + own, 1))
+        sizes.append((len(own), n_own, n_asked, n_both))
+    table = np.array(sizes, dtype=np.int64).reshape(-1, 4)
+    n_bytes, sizes_own, sizes_asked, sizes_both = table.T
+    n_new = np.maximum(sizes_both - sizes_asked, 0)
+    return np.column_stack(
+        [
+            sizes_own / (n_bytes + 20),
+            word_columns.log_counts(sizes_own),
+            word_columns.log_counts(n_new),
+            n_new / (sizes_own + 1),
+        ]
+    )
 
 
-def _measure_word_classes(classes: ClassCounts, n_words: int) -> list[float]:
-    return [
-        classes.vague / (n_words + 1),
-        classes.hedges / (n_words + 1),
-        classes.links / (n_words + 1),
-        classes.function / (n_words + 1),
-        _log_count(classes.vague),
-        _log_count(classes.links),
-    ]
+def _measure_word_classes(own: Words) -> Array:
+    n_vague = own.count("vague")
+    n_links = own.count("links")
+    return np.column_stack(
+        [
+            n_vague / (own.counts + 1),
+            own.count("hedges") / (own.counts + 1),
+            n_links / (own.counts + 1),
+            own.count("function") / (own.counts + 1),
+            word_columns.log_counts(n_vague),
+            word_columns.log_counts(n_links),
+        ]
+    )
 
 
 def _measure_variety(
-    n_distinct: int,
-    content: Set[str],
-    asked: Set[str],
-    n_words: int,
-) -> list[float]:
-    n_content = len(content)
-    n_new = len(content - asked)
-    return [
-        n_distinct / (n_words + 1),
-        _log_count(n_content),
-        _log_count(n_new),
-        n_new / (n_content + 1),
-    ]
+    samples: SampleTexts, n_shared: Numbers, n_content: Numbers
+) -> Array:
+    n_distinct = samples.own.count_texts(samples.own.distinct.texts)
+    n_new = n_content - n_shared
+    return np.column_stack(
+        [
+            n_distinct / (samples.own.counts + 1),
+            word_columns.log_counts(n_content),
+            word_columns.log_counts(n_new),
+            n_new / (n_content + 1),
+        ]
+    )
 
 
-def _measure_sentences(sentences: Sequence[str]) -> list[float]:
-    # Blanks stand for words: they are counted much faster.
-    lengths = [1 + sentence.strip().count(" ") for sentence in sentences]
-    if not lengths:
-        return [0.0, 0.0, 0.0]
-    return [
-        _log_count(max(lengths)),
-        _log_count(lengths[0]),
-        _log_count(lengths[-1]),
-    ]
+def _measure_sentences(sentences: Sequence[Sequence[str]]) -> Array:
+    """Measure the longest, the first and the last sentence, (n, 3)."""
+    counts: list[tuple[int, int, int]] = []
+    for own in sentences:
+        # Blanks stand for words: they are counted much faster.
+        lengths = [1 + sentence.strip().count(" ") for sentence in own] or [0]
+        counts.append((max(lengths), lengths[0], lengths[-1]))
+    return word_columns.log_counts(np.array(counts, dtype=np.int64).reshape(-1, 3))
 
 
-def _measure_edges(response: str) -> list[float]:
+def _measure_edges(response: str) -> tuple[bool, ...]:
     first = response[:1]
     last = response[-1:]
-    return [
-        float(last in _SENTENCE_ENDS),
-        float(last in _CLAUSE_ENDS),
-        float(last.isalnum()),
-        float(last in _CLOSING_ENDS),
-        float(first.isupper()),
-        float(first.isdigit()),
-    ]
+    return (
+        last in _SENTENCE_ENDS,
+        last in _CLAUSE_ENDS,
+        last.isalnum(),
+        last in _CLOSING_ENDS,
+        first.isupper(),
+        first.isdigit(),
+    )
+
+
+def _number_openings(own: Words) -> Numbers:
+    """The column of each response's first word, -1 for any that has none."""
+    openings = np.full(len(own.counts), -1)
+    for column in range(len(task_kinds.OPENING_WORDS)):
+        openings[own.find(own.first_flags, f"opening {column}")] = column
+    return openings
 
 
 def _check_sums(response: str) -> list[float]:
@@ -385,7 +375,7 @@ def _check_sums(response: str) -> list[float]:
         is_right = abs(value - given) <= tolerance
         n_right += is_right
         n_wrong += not is_right
-    return [_log_count(n_right), _log_count(n_wrong)]
+    return [math.log2(1 + n_right), math.log2(1 + n_wrong)]
 
 
 def _calculate(left: float, sign: str, right: float) -> float:
@@ -399,25 +389,36 @@ def _calculate(left: float, sign: str, right: float) -> float:
     return left / right if right else math.inf
 
 
-def _measure_instruction(
-    instruction: str,
-    asked: Set[str],
-    has_input: bool,
-    response: str,
-) -> list[float]:
-    lower_start = response[:400].lower()
-    names_count = not asked.isdisjoint(instruction_intent.NUMBERS) or any(
-        word.isdecimal() for word in asked
+def _measure_instructions(samples: SampleTexts, has_input: Flags) -> Array:
+    asked = samples.asked
+    says_it_cannot: list[bool] = []
+    for lower in samples.lower:
+        start = lower[:400]
+        says_it_cannot.append(any(phrase in start for phrase in _INCAPABLE))
+    ends: list[tuple[bool, bool, int, bool]] = []
+    for instruction in samples.instructions:
+        n_stops = instruction.count(".") + instruction.count("。")
+        last = instruction[-1:]
+        ends.append(
+            (
+                last in _QUESTION_MARKS,
+                last in _COLONS,
+                n_stops,
+                not instruction.isascii(),
+            )
+        )
+    table = np.array(ends, dtype=np.int64).reshape(-1, 4)
+    is_question, is_colon, counts, is_foreign = table.T
+    return np.column_stack(
+        [
+            asked.mention("numeral") | asked.mention("decimal"),
+            asked.mention("noinput"),
+            np.array(says_it_cannot, dtype=np.bool_),
+            ~has_input & asked.mention("missing input"),
+            is_question,
+            is_colon,
+            word_columns.log_counts(counts),
+            is_foreign,
+            [not response.isascii() for response in samples.responses],
+        ]
     )
-    speaks_of_input = not has_input and not asked.isdisjoint(_MISSING_INPUT)
-    return [
-        float(names_count),
-        float("noinput" in asked),
-        float(any(phrase in lower_start for phrase in _INCAPABLE)),
-        float(speaks_of_input),
-        float(instruction.endswith(("?", "？"))),
-        float(instruction.endswith((":", "："))),
-        _log_count(instruction.count(".") + instruction.count("。")),
-        float(not instruction.isascii()),
-        float(not response.isascii()),
-    ]

@@ -5,23 +5,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tacos.models import feature_names, response_features, task_features
+from tacos.models import (
+    feature_names,
+    response_features,
+    task_features,
+    word_columns,
+)
 
 
 def value(name: str, instruction: str, response: str) -> float:
-    return response_features.measure_response(instruction, response)[0][
-        feature_names.NAMES.index(name)
-    ]
+    features, _ = response_features.measure_responses([instruction], [response])
+    return float(features[0, feature_names.NAMES.index(name)])
 
 
 @given(st.text(max_size=200), st.text(max_size=400))
 def test_every_feature_is_a_number_for_any_text(
     instruction: str, response: str
 ) -> None:
-    found, kept = response_features.measure_response(instruction, response)
-    assert len(found) == len(feature_names.FEATURES) + task_features.N_RAW
+    found, kept = response_features.measure_responses([instruction], [response])
+    assert found.shape == (1, len(feature_names.FEATURES) + task_features.N_RAW)
     assert np.isfinite(found).all()
-    assert len(kept) <= len(response)
+    assert len(kept[0]) <= len(response)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +106,7 @@ def test_a_feature_sees_what_its_name_says(
 
 
 def test_characters_of_chinese_count_as_words() -> None:
-    assert response_features.find_words("莱茵河 is long") == [
+    assert word_columns.find_words("莱茵河 is long") == [
         "莱",
         "茵",
         "河",
