@@ -23,7 +23,7 @@ from tacos.errors import InputError
 from tacos.formats.json_rows import decode_rows, encode_json_value
 from tacos.formats.rows import Item, MalformedRow, RawRow, list_columns
 
-MAX_FIELD = 1 << 26
+MAX_FIELD = 1 << 24
 """Characters of one field at most."""
 BYTE_ORDER_MARK = "\ufeff"
 DELIMITERS = ",;\t|"
@@ -173,7 +173,12 @@ def _read_next_values(
         return next(reader, None)
     except csv.Error as error:
         problem = str(error)
-    if "field larger" in problem or "unexpected end" in problem:
+    if "field larger" in problem:
+        raise InputError(
+            f"{name}: the row at line {line} has a field of more than {MAX_FIELD:,} characters: "
+            "close its quotation mark if that is missing, or shorten it"
+        )
+    if "unexpected end" in problem:
         raise InputError(
             f"{name}: a quotation mark in the row at line {line} is never closed; close it"
         )

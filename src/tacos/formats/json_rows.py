@@ -25,8 +25,8 @@ from tacos.methods.samples.cells import name_json_type
 from tacos.methods.samples.messages import is_list_of_exchanges, is_message_list
 from tacos.records import WrittenRow
 
-MAX_ROW = 1 << 26
-"""Bytes of one row's text at most (64 MiB)."""
+MAX_ROW = 1 << 24
+"""Bytes of one row's text at most (16 MiB); `clean` holds some 20 times as much of a row."""
 HUGE = float(1 << 63)
 """orjson reads integers from about here on as floats."""
 LONG_NUMBER = re.compile(rb"[0-9][0-9.]{15}|[eE][+-]?[0-9]{3}")

@@ -3,6 +3,7 @@ line.
 """
 
 import bz2
+import errno
 import gzip
 import io
 import json
@@ -20,6 +21,7 @@ import zstandard
 
 from tacos.errors import InputError
 from tacos.formats import reading
+from tacos.formats.compression import CHUNK, decompress_chunks
 from tacos.formats.writing import write_rows
 
 ROWS = [
@@ -114,6 +116,29 @@ def test_packed_files_that_are_cut_off_are_one_line(
     path.write_bytes(content[:-40])
     with pytest.raises(InputError, match=r"is (truncated|damaged)[^\n]*fetch"):
         read(path)
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+def test_packed_blanks_come_in_chunks_of_bounded_size(suffix: str) -> None:
+    """A zstd file of 90 KB gave its 3 GB of blanks at once."""
+    content = PACKERS[suffix](b" " * 50_000_000)
+    chunks = list(decompress_chunks(io.BytesIO(content), "blanks"))
+    assert max(map(len, chunks)) <= CHUNK
+    assert sum(map(len, chunks)) == 50_000_000
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+def test_a_disk_that_fails_is_no_damage_of_the_packed_file(suffix: str) -> None:
+    class FailingDisk(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell():
+                raise OSError(errno.EIO, "Input/output error")
+            return super().read(size)
+
+    content = PACKERS[suffix](random.Random(5).randbytes(5_000))
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        list(decompress_chunks(FailingDisk(content), "rows"))
+    assert caught.value.errno == errno.EIO
 
 
 @pytest.mark.parametrize("suffix", PACKERS)
@@ -317,6 +342,10 @@ REFUSED = {
     "open quote.csv": (
         b'q,a\n1,"2\n3,4\n',
         "a quotation mark in the row at line 2 is never closed",
+    ),
+    "long field.csv": (
+        b"q,a\n1," + b"x" * 17_000_000 + b"\n",
+        "the row at line 2 has a field of more than 16,777,216 characters",
     ),
     "old mac.csv": (b"q,a\r1,2\r", "carriage return"),
     "json.parquet": (ARRAY, "is not Parquet"),
