@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from tacos.models.chunk_memory import ChunkMemory
+
 WORD = re.compile(
     # A word, with what may join its parts (don't, scikit-learn) or end it (C++, C#).
     r"[^\W\d_\u3040-\u30ff\u4e00-\u9fff]+(?:['+#.-][^\W\d_]+)*[+#]*"
@@ -27,6 +29,14 @@ MAX_CHARACTERS = 20 * MAX_WORDS
 NUMBER = "<num>"
 
 
+def _split_chunk(chunk: str) -> tuple[str, ...]:
+    words = WORD.findall(chunk)
+    return tuple(NUMBER if word[0].isdigit() else word for word in words)
+
+
+_WORDS = ChunkMemory(_split_chunk)
+
+
 def tokenise_text(text: str) -> list[str]:
     """Split a text into lower-case words and punctuation; each run of digits becomes `<num>`.
 
@@ -35,9 +45,7 @@ def tokenise_text(text: str) -> list[str]:
     """
     # Cut twice: the first cut spares long texts the search, the second one decides.
     beginning = text[:MAX_CHARACTERS]
-    words = WORD.findall(beginning.lower())
-    first_words = words[:MAX_WORDS]
-    return [NUMBER if word[0].isdigit() else word for word in first_words]
+    return _WORDS.split_text(beginning.lower())[:MAX_WORDS]
 
 
 def _build_n_grams(words: Sequence[str]) -> list[str]:

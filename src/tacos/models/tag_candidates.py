@@ -21,6 +21,8 @@ from tacos.models.tag_phrases import MAX_MENTIONS, Lexicon
 
 N_SCORED = 20
 WIDTH = N_SCORED + MAX_MENTIONS
+N_GROUPS = 64
+"""The groups of scores whose maxima bound the best ones."""
 NAMES = (
     "score",
     "rank",
@@ -151,8 +153,7 @@ def _find_best_tags(columns: Ids, scores: Matrix) -> Ids:
     n_learned = scores.shape[1]
     n_scored = min(N_SCORED, n_learned)
     # The lowest score that is among the best; values are parted much faster than their places.
-    n_others = n_learned - n_scored
-    lowest = np.partition(scores, n_others, axis=1)[:, n_others]
+    lowest = find_nth_largest(scores, n_scored)
     is_best = scores >= lowest[:, None]
     n_best = is_best.sum(axis=1)
     for row in np.flatnonzero(n_best > n_scored):
@@ -162,6 +163,32 @@ def _find_best_tags(columns: Ids, scores: Matrix) -> Ids:
     best_columns = np.flatnonzero(is_best).reshape(-1, n_scored) % n_learned
     best_tags = _invert_columns(columns)[best_columns]
     return np.sort(best_tags, axis=1)
+
+
+def find_nth_largest(rows: Matrix, n: int) -> Matrix:
+    """Find the n-th largest number of each row, for n up to `N_GROUPS`; shape (rows,).
+
+    >>> find_nth_largest(np.array([[3, 1, 2], [5, 5, 4]], dtype=np.float32), 2).tolist()
+    [2.0, 5.0]
+    """
+    n_rows, n_columns = rows.shape
+    height = n_columns // N_GROUPS
+    if height < 2:
+        return _part_rows(rows, n)
+    # At least n numbers reach the n-th largest of the groups' maxima, and few others do.
+    groups = rows[:, : height * N_GROUPS].reshape(n_rows, height, N_GROUPS)
+    bounds = _part_rows(groups.max(axis=1), n)
+    row, column = np.nonzero(rows >= bounds[:, None])
+    values = rows[row, column]
+    descending = values[np.lexsort((-values, row))]
+    starts = np.searchsorted(row, np.arange(n_rows))
+    return np.asarray(descending[starts + n - 1])
+
+
+def _part_rows(rows: Matrix, n: int) -> Matrix:
+    """Find the n-th largest number of each row by parting all of them."""
+    place = rows.shape[1] - n
+    return np.asarray(np.partition(rows, place, axis=1)[:, place])
 
 
 def _invert_columns(columns: Ids) -> Ids:

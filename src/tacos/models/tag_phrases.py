@@ -17,27 +17,23 @@ import numpy as np
 import numpy.typing as npt
 import Stemmer
 
+from tacos.models.chunk_memory import ChunkMemory
+
 PIECE = re.compile(r"[^\W\d_]+[+#]*|\d+")
 LONGEST_TAG = 4
 MAX_PIECES = 300
 MAX_CHARACTERS = 12 * MAX_PIECES
 MAX_MENTIONS = 10
-MAX_REMEMBERED = 200_000
-"""The number of words whose stems are remembered, some 30 MB, before all are forgotten."""
 Ids = npt.NDArray[np.int32]
 
 
-class _StemMemory(dict[str, str]):
-    """The stem of each word that was looked up."""
-
-    def __missing__(self, word: str) -> str:
-        # A stemmer of its own, because stemmers must not be shared between threads.
-        stem = str(Stemmer.Stemmer("porter").stemWord(word))
-        self[word] = stem
-        return stem
+def _stem_chunk(chunk: str) -> tuple[str, ...]:
+    # A stemmer of its own, because stemmers must not be shared between threads.
+    stemmer = Stemmer.Stemmer("porter")
+    return tuple(map(str, stemmer.stemWords(PIECE.findall(chunk))))
 
 
-_STEMS = _StemMemory()
+_STEMS = ChunkMemory(_stem_chunk)
 
 
 def stem_text(text: str) -> list[str]:
@@ -47,10 +43,7 @@ def stem_text(text: str) -> list[str]:
     ['sort', 'algorithm', 'c++']
     """
     beginning = text[:MAX_CHARACTERS].lower()
-    words = PIECE.findall(beginning)
-    if len(_STEMS) > MAX_REMEMBERED:
-        _STEMS.clear()
-    return [_STEMS[word] for word in words[:MAX_PIECES]]
+    return _STEMS.split_text(beginning)[:MAX_PIECES]
 
 
 @lru_cache(maxsize=50_000)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 
 from tacos.errors import ModelError
@@ -177,16 +178,28 @@ def _rerank_tags(
     probabilities[tags < 0] = 0
 
     names = loaded.known.lexicon.tags
+    order = _find_most_certain(probabilities)
+    columns = (
+        np.take_along_axis(probabilities, order, axis=1).tolist(),
+        np.take_along_axis(tags, order, axis=1).tolist(),
+        np.take_along_axis(mentioned, order, axis=1).tolist(),
+    )
     ranked: list[list[RankedTag]] = []
-    for row, row_probabilities in enumerate(probabilities):
-        row_tags: list[RankedTag] = []
-        for place in choose_tags(row_probabilities, loaded.choice):
-            tag = names[tags[row, place]]
-            probability = float(row_probabilities[place])
-            is_mentioned = bool(mentioned[row, place])
-            row_tags.append((tag, probability, is_mentioned))
-        ranked.append(row_tags)
+    for best, row_tags, is_mentioned in zip(*columns, strict=True):
+        n_given = _count_given(best, loaded.choice)
+        row = zip(
+            [names[tag] for tag in row_tags[:n_given]],
+            best,
+            is_mentioned,
+            strict=False,
+        )
+        ranked.append(list(row))
     return ranked
+
+
+def _find_most_certain(probabilities: Matrix) -> npt.NDArray[np.int64]:
+    """The places of the highest probabilities of each row, highest first, `MAX_TAGS` at most."""
+    return np.argsort(-probabilities, axis=1, kind="stable")[:, :MAX_TAGS]
 
 
 def choose_tags(chance: Matrix, choice: TagThresholds) -> list[int]:
@@ -198,11 +211,14 @@ def choose_tags(chance: Matrix, choice: TagThresholds) -> list[int]:
     >>> choose_tags(np.array([0.1, 0.9, 0.5], dtype=np.float32), TagThresholds(0.2, 0.2, 3.0))
     [1, 2]
     """
-    ranking = np.argsort(-chance, kind="stable")
-    order: list[int] = ranking[:MAX_TAGS].tolist()
-    best: list[float] = chance[order].tolist()  # descending
+    order: list[int] = _find_most_certain(chance[None])[0].tolist()
+    return order[: _count_given(chance[order].tolist(), choice)]
+
+
+def _count_given(best: Sequence[float], choice: TagThresholds) -> int:
+    """How many of the best candidates to give, by their probabilities in descending order."""
     if best[0] < choice.first_floor:
-        return []
+        return 0
 
     # Plain floats: for six numbers, arrays would cost ten times as much.
     n_best = 0
@@ -218,7 +234,7 @@ def choose_tags(chance: Matrix, choice: TagThresholds) -> list[int]:
     n_above_floor = sum(probability >= choice.floor for probability in best)
     # The best candidate has passed its own floor, so it is given in any case.
     n_allowed = max(n_above_floor, 1)
-    return order[: min(n_best, n_allowed)]
+    return min(n_best, n_allowed)
 
 
 def _format_reply(tags: Sequence[RankedTag]) -> str:

@@ -1,6 +1,7 @@
 """The second look: which candidates, and what is said of them."""
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
 
 from tacos.models import tag_candidates, tag_evidence
@@ -100,3 +101,13 @@ def test_an_untrained_network_says_one_half() -> None:
     assert (
         network.probability(np.ones((2, WIDTH, len(NAMES)), dtype=np.float32)) == 0.5
     ).all()
+
+
+@pytest.mark.parametrize("n_columns", [20, 127, 128, 700])
+def test_the_nth_largest_number_is_found_among_ties_too(n_columns: int) -> None:
+    rng = np.random.default_rng(n_columns)
+    for n in (1, 7, 20):
+        rows = rng.normal(size=(9, n_columns)).astype(np.float32)
+        for numbers in (rows, np.round(rows), np.zeros_like(rows)):
+            found = tag_candidates.find_nth_largest(numbers, n)
+            assert found.tolist() == np.sort(numbers, axis=1)[:, -n].tolist()
