@@ -59,9 +59,11 @@ class PartOfTable:
         return self.table.scan().filter(self._is_left())
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        """The rows that are left, batch by batch; `columns` has the id."""
-        for batch in self.table.batches(columns):
-            yield batch.filter(self._is_left())
+        """The rows that are left, batch by batch."""
+        read = None if columns is None else list({"id": None, **dict.fromkeys(columns)})
+        for batch in self.table.batches(read):
+            left = batch.filter(self._is_left())
+            yield left if columns is None else left.select(columns)
 
     def _is_left(self) -> pl.Expr:
         return ~pl.col("id").is_in(self.left_out.implode())

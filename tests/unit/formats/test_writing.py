@@ -148,7 +148,7 @@ def test_a_file_system_that_refuses_is_said_in_one_line() -> None:
 def test_parquet_refuses_a_column_of_texts_and_numbers(tmp_path: Path) -> None:
     with pytest.raises(
         OutputError,
-        match=r"column 'a' with values of int and str: write \.jsonl instead",
+        match=r"no type for all values of the column 'a' \(a number, a text\): write \.jsonl instead",
     ):
         writing.write_rows([{"a": 1}, {"a": "x"}], tmp_path / "out.parquet")
     assert os.listdir(tmp_path) == []
