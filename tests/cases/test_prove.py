@@ -405,6 +405,19 @@ def test_items_may_be_named_with_the_hash_of_their_file(
     assert plan == prove(selected, plan_only=True).results.plan
 
 
+def test_a_model_that_was_tuned_before_is_an_instruct_start(
+    selected: Path, place: Path
+) -> None:
+    results = prove(selected, plan_only=True).results
+    assert results.plan.base_model == "base"
+    assert "nstruct start" not in results.label
+    (place / "base" / "chat_template.jinja").write_text("{{ messages[0].content }}")
+    results = prove(selected, "again", plan_only=True).results
+    assert results.plan.base_model == "base (instruct start)"
+    assert "Instruct start: all arms begin with a model" in results.label
+    assert "base (instruct start)" in Path("again/report.html").read_text()
+
+
 def test_a_folder_of_others_is_refused(selected: Path, place: Path) -> None:
     Path("out").mkdir()
     Path("out/thesis.tex").write_text("mine")

@@ -119,6 +119,13 @@ def choose_base_model(given: str | Path | None, recipe: Recipe) -> str:
     return name
 
 
+def has_chat_template(path: Path) -> bool:
+    """Whether a folder holds a model with a chat template of its own, as one tuned to follow
+    instructions does; False for a name on the hub, of which nothing is known.
+    """
+    return path.is_dir() and _read_own_template(path) is not None
+
+
 def check_model_files(path: Path) -> None:
     """Raise `ModelError` for a folder that holds no model."""
     if not path.is_dir():

@@ -278,16 +278,24 @@ def _describe_environment(
 
 
 def _choose_label(plan: ExperimentPlan) -> str:
-    """What must be said before any figure of an experiment that is too small."""
+    """What must be said before any figure: of an experiment that is too small, of a base model that
+    is none.
+    """
     arm = plan.find_arm("selection")
     n_seeds = len(arm.seeds) if arm else 0
-    if n_seeds >= FEWEST_SEEDS and plan.n_selected >= FEW_ROWS:
-        return ""
-    return (
-        f"This shows the mechanics, and is no evidence: {count_words(plan.n_selected, 'row')} and "
-        f"{count_words(n_seeds, 'seed')} per arm (evidence takes {FEW_ROWS} rows and "
-        f"{FEWEST_SEEDS} seeds at least)."
-    )
+    sentences = []
+    if n_seeds < FEWEST_SEEDS or plan.n_selected < FEW_ROWS:
+        sentences.append(
+            f"This shows the mechanics, and is no evidence: {count_words(plan.n_selected, 'row')} "
+            f"and {count_words(n_seeds, 'seed')} per arm (evidence takes {FEW_ROWS} rows and "
+            f"{FEWEST_SEEDS} seeds at least)."
+        )
+    if plan.is_instruct_start:
+        sentences.append(
+            "Instruct start: all arms begin with a model that has a chat template, so it followed "
+            "instructions before, and what is found need not hold for a base model."
+        )
+    return " ".join(sentences)
 
 
 def list_instruments(items: Items) -> dict[InstrumentName, list[ExperimentItem]]:

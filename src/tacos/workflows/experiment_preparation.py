@@ -15,6 +15,7 @@ from tacos.errors import ConfigError
 from tacos.methods.evaluating import arm_differences, experiment_items
 from tacos.methods.evaluating.experiment_items import ExperimentItem
 from tacos.methods.evaluating.experiment_plan import (
+    INSTRUCT_START,
     PRIMARY_COMPARISONS,
     ArmName,
     ExperimentPlan,
@@ -22,6 +23,7 @@ from tacos.methods.evaluating.experiment_plan import (
     InstrumentName,
     Match,
 )
+from tacos.trainers.model_folder import has_chat_template
 from tacos.trainers.training_preparation import digest_model
 from tacos.workflows import arguments, experiment_folder
 from tacos.workflows.experiment_arms import (
@@ -192,7 +194,7 @@ def _plan_experiment(
             removed=dict(pool.removed),
             recipe=maker.recipe.name,
             recipe_hash=maker.recipe.hash,
-            base_model=Path(maker.base_model).name,
+            base_model=_name_base_model(Path(maker.base_model)),
             base_model_hash=digest_model(maker.base_model),
             max_length=maker.recipe.max_length,
             match=design.match,
@@ -208,3 +210,8 @@ def _plan_experiment(
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise ConfigError(f"{reason}; name another (--primary)") from None
+
+
+def _name_base_model(model: Path) -> str:
+    """The last part of its name, marked where it had been tuned to follow instructions."""
+    return f"{model.name}{INSTRUCT_START}" if has_chat_template(model) else model.name

@@ -87,6 +87,10 @@ class PlannedArm(SettingsSection):
     """Which rows they are: a hash of their contents for each training."""
 
 
+INSTRUCT_START = " (instruct start)"
+"""What follows the name of a base model that had been tuned to follow instructions before."""
+
+
 class ExperimentPlan(SettingsSection):
     """All that decides what an experiment finds, fixed before it begins."""
 
@@ -101,6 +105,7 @@ class ExperimentPlan(SettingsSection):
     recipe: str
     recipe_hash: str
     base_model: str
+    """Its name, which ends in `INSTRUCT_START` where it had been tuned before."""
     base_model_hash: str
     max_length: int = Field(ge=1)
     """Tokens at which rows and items are cut."""
@@ -143,6 +148,11 @@ class ExperimentPlan(SettingsSection):
             self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS
         )
         return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+    @property
+    def is_instruct_start(self) -> bool:
+        """Whether the base model had been tuned to follow instructions before."""
+        return self.base_model.endswith(INSTRUCT_START)
 
     def find_arm(self, name: ArmName) -> PlannedArm | None:
         """An arm by its name; None where the plan has none of it."""
