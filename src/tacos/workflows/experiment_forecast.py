@@ -16,7 +16,6 @@ import orjson
 from tacos.counts import count_words
 from tacos.store import files
 from tacos.trainers.training_preparation import (
-    TrainingJob,
     check_all_rows,
     forecast_rows,
 )
@@ -76,14 +75,7 @@ def forecast_experiment(experiment: Experiment) -> ExperimentForecast:
         if arm != "untrained"
     ]
     places = np.unique(np.concatenate(drawn))
-    job = TrainingJob(
-        recipe=maker.recipe,
-        model=maker.base_model,
-        seed=0,
-        data="pool",
-        python=maker.python,
-        device=maker.device,
-    )
+    job = maker.make_job("pool")
     with files.make_temporary_folder() as folder:
         file = Path(folder, "pool.jsonl")
         write_rows(file, pool.read_rows(places))

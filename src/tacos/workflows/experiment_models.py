@@ -52,6 +52,17 @@ class ModelMaker:
     reading: Settings
     """How the run read its rows, which are read so again."""
 
+    def make_job(self, data: str, seed: int = 0) -> TrainingJob:
+        """A training by the recipe of all arms; `data` names its rows."""
+        return TrainingJob(
+            recipe=self.recipe,
+            model=self.base_model,
+            seed=seed,
+            data=data,
+            python=self.python,
+            device=self.device,
+        )
+
 
 def train_arm(
     folder: ExperimentFolder,
@@ -77,14 +88,7 @@ def train_arm(
             return training
         shutil.rmtree(place, ignore_errors=True)
     pool = read_chat_pool(rows_file, maker.reading)
-    job = TrainingJob(
-        recipe=maker.recipe,
-        model=maker.base_model,
-        seed=seed,
-        data=rows_file.name,
-        python=maker.python,
-        device=maker.device,
-    )
+    job = maker.make_job(rows_file.name, seed)
     files.make_folder(place.parent)
     return train_model(
         pool.chats,

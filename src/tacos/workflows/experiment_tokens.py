@@ -16,7 +16,6 @@ from tacos.errors import InputError, RunError
 from tacos.records import canonical_hash
 from tacos.store import files
 from tacos.trainers.training_preparation import (
-    TrainingJob,
     count_trained_tokens,
     digest_model,
 )
@@ -63,14 +62,7 @@ def count_pool_tokens(
 
 def _count_rows(pool: ExperimentPool, maker: ModelMaker) -> Ints:
     """Have the training environment count."""
-    job = TrainingJob(
-        recipe=maker.recipe,
-        model=maker.base_model,
-        seed=0,
-        data="pool",
-        python=maker.python,
-        device=maker.device,
-    )
+    job = maker.make_job("pool")
     n_rows = pool.rows.height
     with files.make_temporary_folder() as folder:
         file = folder / "pool.jsonl"
