@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ from tests.experiment_world import (
     selected,
     write_lines,
 )
+from tests.faults.disks import small_disk
 from tests.small_world import make_rows, run_command
 
 from tacos.errors import (
@@ -196,13 +196,8 @@ def test_a_folder_in_the_run_is_refused(selected: Path, place: Path) -> None:
 @pytest.fixture
 def disk() -> Iterator[Path]:
     """A folder in memory that holds 300 kB."""
-    folder = Path(tempfile.mkdtemp(prefix="tacos-disk-"))
-    if not mount("-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)):
-        shutil.rmtree(folder)
-        pytest.skip("needs the right to mount a file system")
-    yield folder
-    subprocess.run(["umount", str(folder)], capture_output=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    with small_disk("300k") as folder:
+        yield folder
 
 
 def mount(*words: str) -> bool:
