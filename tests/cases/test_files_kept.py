@@ -278,6 +278,45 @@ def test_outputs_elsewhere_are_written(tmp_path: Path) -> None:
     assert again.made == []
 
 
+# Files that tacos did not write
+
+
+@pytest.mark.parametrize("name", ["mine.jsonl", "mine.html"])
+@pytest.mark.parametrize("command", ["select", "clean", "reselect", "refine"])
+def test_a_file_of_somebody_else_is_replaced_with_force_only(
+    run: Path, tmp_path: Path, command: str, name: str
+) -> None:
+    """`-o` and `--report` named a file of the user's, and it was gone."""
+    data = tmp_path / "data.jsonl"
+    data.write_text(LINES)
+    mine = tmp_path / name
+    words: list[object] = {
+        "select": ["select", data, "-n", 5],
+        "clean": ["clean", data],
+        "reselect": ["reselect", run, "-n", 5],
+        "refine": ["refine", run, "--yes", "--set", "refine.model=m"],
+    }[command]
+    if name == "mine.jsonl":
+        words += ["-o", mine]
+    elif command in {"select", "reselect"}:
+        words += ["-o", tmp_path / "out.jsonl", "--report", mine]
+    else:
+        pytest.skip("writes no report")
+    mine.write_text("mine")
+    code, message = run_command(*words)
+    assert (code, "replace it with --force" in message) == (2, True), message
+    assert mine.read_text() == "mine"
+    if command == "refine":
+        return  # needs a server
+    assert run_command(*words, "--force")[0] == 0
+    written = mine.read_text()
+    # What tacos wrote, it may write again; and an empty file is nobody's.
+    assert run_command(*words)[0] == 0
+    assert mine.read_text()[:100] == written[:100] != "mine"
+    mine.write_text("")
+    assert run_command(*words)[0] == 0
+
+
 # Files of other programs
 
 

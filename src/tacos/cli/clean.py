@@ -73,6 +73,7 @@ def clean(  # noqa: PLR0913 - the options of the command
     mask: Mask = False,
     settings: options.SettingsFile = None,
     sets: options.Sets = None,
+    force: options.Force = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Drop broken, refused and repeated rows before anything is paid for.
@@ -117,6 +118,7 @@ def clean(  # noqa: PLR0913 - the options of the command
         languages=languages or (),
         mask=mask,
         settings=of_reading,
+        force=force,
     )
     if as_json:
         console.print_json(cleaning.as_dict())

@@ -28,6 +28,7 @@ def refine(  # noqa: PLR0913 - the options of the command
     budget: options.Budget = None,
     ledger: options.Ledger = None,
     yes: options.Yes = False,
+    force: options.Force = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Rewrite the selected rows: a rewrite counts only if judges prefer it in both orders.
@@ -55,18 +56,22 @@ def refine(  # noqa: PLR0913 - the options of the command
     )
 
     if output is not None:
+        sidecar = workflow.changes_path(output)
         kept_files.check_files_kept(
-            [output, workflow.changes_path(output)],
+            [output, sidecar],
             [
                 *option_settings.list_files_read(settings, sets, criteria),
                 *list_ledger_files(ledger),
             ],
             own=workflow.list_own_files(run),
         )
+        kept_files.check_own_rows(output, [sidecar], force=force)
 
     def refine_rows(settings: Settings) -> Refinement:
         with progress.show_progress(show=not as_json) as bars:
-            return workflow.refine(run, settings, output, ledger=ledger, progress=bars)
+            return workflow.refine(
+                run, settings, output, ledger=ledger, force=force, progress=bars
+            )
 
     refinement = consent.run_with_consent(
         refine_rows,

@@ -29,6 +29,7 @@ def reselect(  # noqa: PLR0913 - the options of the command
     columns: options.Columns = False,
     as_json: options.AsJson = False,
     report: options.ReportOrNone = None,
+    force: options.Force = False,
 ) -> None:
     """Select again from the annotated rows of a finished run, by any strategy, without any model.
 
@@ -65,7 +66,7 @@ def reselect(  # noqa: PLR0913 - the options of the command
         arguments.check_choice("value of by (--by)", by, options.SCORES),
         tag_price,
     )
-    targets = OutputTargets(output, report=report, columns=columns)
+    targets = OutputTargets(output, report=report, columns=columns, force=force)
     by_hand = {} if edits is None else row_edits.read_edits(edits)
     read = [] if edits is None else [edits]
     done = workflow.run_reselection(of_run, request, targets, by_hand, read)

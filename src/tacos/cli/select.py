@@ -69,6 +69,7 @@ def select(  # noqa: PLR0913 - the options of the command
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
     report: options.Report = None,
+    force: options.Force = False,
     workers: options.Workers = 0,
     max_memory: options.MaxMemory = None,
     engine: options.Engine = "local",
@@ -156,7 +157,7 @@ def select(  # noqa: PLR0913 - the options of the command
             return workflow.run_selection(
                 inputs,
                 settings,
-                OutputTargets(output, run, report, columns),
+                OutputTargets(output, run, report, columns, force),
                 ledger=arguments.to_ledger_location(ledger),
                 workers=workers,
                 max_memory=most_memory,

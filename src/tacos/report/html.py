@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -97,13 +96,6 @@ def render_page(
         script=Markup(script),
         sections=sections,
     )
-
-
-def is_report(path: Path) -> bool:
-    """Whether a file is a report that this or an earlier version wrote."""
-    with path.open("rb") as file:
-        start = file.read(4096)
-    return b"<title>tacos: " in start
 
 
 def list_sections(source: ReportInput) -> list[Section]:

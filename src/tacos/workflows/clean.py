@@ -84,6 +84,7 @@ def clean(  # noqa: PLR0913 - the options of the command
     languages: Iterable[str] = (),
     mask: bool = False,
     settings: GivenSettings = None,
+    force: bool = False,
 ) -> Cleaning:
     """Write the rows of a data set that no rule drops, and beside them the dropped ones.
 
@@ -102,6 +103,7 @@ def clean(  # noqa: PLR0913 - the options of the command
         mask: Whether rows in which "pii" or "secrets" finds something stay, with what was found
             replaced by its kind in brackets.
         settings: How rows are read (the section `ingest`).
+        force: Whether the output replaces a file that tacos did not write.
 
     Raises:
         ConfigError: A preset or rule is unknown, a rule lacks its library, or there is nothing
@@ -134,14 +136,16 @@ def clean(  # noqa: PLR0913 - the options of the command
         raise ConfigError("the rule language needs the languages: --language en")
     target = arguments.to_path("output", output)
     writing.check_rows_writable(target)
+    dropped_file = cleaned_rows.dropped_path(target)
     kept_files.check_files_kept(
-        [target, cleaned_rows.dropped_path(target)],
+        [target, dropped_file],
         [
             *kept_files.list_data_files(data),
             *kept_files.list_data_files(evaluation_files),
             *list_setting_files(settings),
         ],
     )
+    kept_files.check_own_rows(target, [dropped_file], force=force)
     of_reading = resolve_settings(settings)
     prompts, evaluation_sets = read_evaluation_prompts(evaluation_files)
     dropping = chosen.difference(sensitive) if mask else chosen

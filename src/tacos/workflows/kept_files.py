@@ -65,6 +65,39 @@ def check_files_kept(
             _refuse_place_in_run(target, run)
 
 
+def check_own_rows(
+    output: Path | None,
+    beside: Iterable[Path | None],
+    *,
+    force: bool,
+) -> None:
+    """Raise `OutputError` if rows would replace a file that tacos did not write, except with
+    `force`.
+
+    `beside` are the files and folders that tacos leaves beside its rows: where none of them is, the
+    file is not of tacos. An empty file, a pipe or a device may be written to.
+    """
+    if force or output is None or not output.is_file() or not output.stat().st_size:
+        return
+    if not any(path.exists() for path in _list_paths(beside)):
+        raise OutputError(
+            f"{output} exists and is no output of this command: name another file (-o), "
+            "or replace it with --force"
+        )
+
+
+def check_own_report(target: Path | None, *, force: bool) -> None:
+    """Raise `OutputError` if a report would replace a file that is none, except with `force`."""
+    if force or target is None or not target.is_file() or not target.stat().st_size:
+        return
+    with target.open("rb") as file:
+        start = file.read(4096)
+    if b"<title>tacos: " not in start:
+        raise OutputError(
+            f"{target} exists and is no report: name another file, or replace it with --force"
+        )
+
+
 def check_folder_kept(folder: Path, read: Iterable[str | PathLike[str] | None]) -> None:
     """Raise `OutputError` if a folder to write holds a file that is read, or lies in a folder that
     is read or in a run.

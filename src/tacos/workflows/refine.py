@@ -102,6 +102,7 @@ def refine(
     output: str | Path | None = None,
     *,
     ledger: str | Path | None = None,
+    force: bool = False,
     progress: Progress | None = None,
 ) -> Refinement:
     """Rewrite the selected rows of a run; a rewrite counts only if judges prefer it.
@@ -112,6 +113,7 @@ def refine(
         output: The file to write the rows to; `<run>/refined.jsonl` by default.
         ledger: The file of paid replies, or the address of a PostgreSQL database that holds them;
             a file in the user's data folder by default.
+        force: Whether rows replace a file that tacos did not write.
         progress: What is told of the progress.
 
     If it is stopped, the same call continues from there.
@@ -134,6 +136,7 @@ def refine(
         [*list_setting_files(settings), *list_ledger_files(location)],
         own=list_own_files(done.run),
     )
+    kept_files.check_own_rows(target, [sidecar], force=force)
     store = Store(done.run)
     steps = plan_steps(chosen, REFINEMENT)
     start = {

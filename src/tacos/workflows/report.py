@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tacos.errors import OutputError
 from tacos.pipeline.run_loop import Progress
-from tacos.report.html import is_report
 from tacos.workflows import arguments, kept_files, reselected_files
 from tacos.workflows.selection import GivenRun
 
@@ -38,8 +36,5 @@ def write_report(
     given = arguments.to_optional_path("output", output)
     done = reselected_files.load_selection(run)
     target = given or done.run / kept_files.REPORT
-    if not force and target.is_file() and not is_report(target):
-        raise OutputError(
-            f"{target} exists and is no report: name another file (-o), or replace it with --force"
-        )
+    kept_files.check_own_report(target, force=force)
     return done.report(target, progress=progress)

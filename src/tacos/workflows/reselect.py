@@ -30,6 +30,7 @@ from tacos.workflows.selection import (
     GivenRun,
     OutputTargets,
     Selection,
+    check_own_files,
     check_targets,
     list_files_written,
     load,
@@ -62,6 +63,7 @@ def reselect(  # noqa: PLR0913 - the options of the command
     output: str | Path | None = None,
     edits: str | Path | None = None,
     tag_price: float | None = None,
+    force: bool = False,
 ) -> Selection:
     """Select again from the annotated pool of a finished run, without calling any model.
 
@@ -85,6 +87,7 @@ def reselect(  # noqa: PLR0913 - the options of the command
             `tacos.formats.row_edits`. Clusters stay as they are.
         tag_price: What a tag that no selected row has is worth to the strategy tacos, in points of
             score; 0: only scores count. That of the run (`select.tag_price`) by default.
+        force: Whether rows replace a file that tacos did not write.
 
     The run's must-keep and exclude lists hold, apart from the rows of `edits`, and so does
     `select.fill`; its quotas and limits do not. The run's own selection stays as it is.
@@ -111,7 +114,7 @@ def reselect(  # noqa: PLR0913 - the options of the command
         by,
         tag_price,
     )
-    targets = OutputTargets(arguments.to_optional_path("output", output))
+    targets = OutputTargets(arguments.to_optional_path("output", output), force=force)
     edits_file = arguments.to_optional_path("edits", edits)
     by_hand: Edits = {} if edits_file is None else row_edits.read_edits(edits_file)
     read = [] if edits_file is None else [edits_file]
@@ -131,6 +134,7 @@ def run_reselection(
     """
     check_targets(targets)
     kept_files.check_files_kept(list_files_written(targets), read)
+    check_own_files(targets)
     done = hand_edits.edit_run(done, edits)
     pool = Pool(done.artifacts, done.settings, request.by)
     artifact, is_new = find_or_select(done.run, pool, request)

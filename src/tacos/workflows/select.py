@@ -61,6 +61,7 @@ from tacos.workflows.selection import (
     OutputTargets,
     Selection,
     TemporaryFolder,
+    check_own_files,
     check_targets,
     list_files_written,
     load,
@@ -96,6 +97,7 @@ def select(  # noqa: PLR0913 - the options of the command
     workers: int = 0,
     engine: str = "local",
     ray_address: str = "",
+    force: bool = False,
 ) -> Selection:
     """Select n rows of a data set.
 
@@ -127,6 +129,7 @@ def select(  # noqa: PLR0913 - the options of the command
         workers: Worker processes; 0 for one per core.
         engine: Where the work runs: "local", or "ray" (extra `ray`).
         ray_address: The Ray cluster, such as "HOST:6379" or "auto"; by default one starts here.
+        force: Whether rows replace a file that tacos did not write.
 
     `tacos.models.user_functions` describes the four functions.
 
@@ -157,6 +160,7 @@ def select(  # noqa: PLR0913 - the options of the command
     targets = OutputTargets(
         arguments.to_optional_path("output", output),
         arguments.to_optional_path("run", run),
+        force=force,
     )
     files_read = list_setting_files(settings)
     if edits_file is not None:
@@ -224,6 +228,7 @@ def run_selection(  # noqa: PLR0913 - the options of the command
         run=directory,
         own=[directory / kept_files.REPORT] if directory is not None else [],
     )
+    check_own_files(targets, directory)
     folder = None
     if directory is None:
         # Not removed at the end of the call: the result reads its tables from there.

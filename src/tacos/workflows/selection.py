@@ -63,6 +63,8 @@ class OutputTargets:
     report: Path | None = None
     columns: bool = False
     """Whether scores and tags also become columns of the rows; the sidecar always has them."""
+    force: bool = False
+    """Whether the rows and the report replace files that tacos did not write."""
 
 
 class TemporaryFolder:
@@ -400,6 +402,18 @@ def check_targets(targets: OutputTargets) -> None:
         writing.check_rows_writable(targets.output)
     if targets.report is not None:
         files.check_writable(targets.report)
+
+
+def check_own_files(targets: OutputTargets, run: Path | None = None) -> None:
+    """Raise `OutputError` if the rows or the report would replace files that tacos did not write.
+
+    `run` is the directory of the run whose output the rows are.
+    """
+    beside = []
+    if targets.output is not None:
+        beside = [writing.sidecar_path(targets.output), run]
+    kept_files.check_own_rows(targets.output, beside, force=targets.force)
+    kept_files.check_own_report(targets.report, force=targets.force)
 
 
 def list_files_written(targets: OutputTargets) -> list[Path]:

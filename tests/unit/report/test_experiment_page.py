@@ -17,7 +17,7 @@ from tacos.report.experiment_page import (
     list_experiment_sections,
     render_experiment,
 )
-from tacos.report.html import is_report
+from tacos.workflows.kept_files import check_own_report
 
 
 def read_text(page: str) -> str:
@@ -48,7 +48,7 @@ def test_the_page_needs_no_network_and_runs_one_script(tmp_path) -> None:
     assert "light-dark(" in page
     target = tmp_path / "report.html"
     target.write_text(page)
-    assert is_report(target)
+    check_own_report(target, force=False)
 
 
 def test_an_unfinished_experiment_has_no_verdict() -> None:

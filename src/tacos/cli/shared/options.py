@@ -100,6 +100,10 @@ Columns = Annotated[
         "--columns", help="add scores and tags to the rows, as columns tacos_..."
     ),
 ]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="replace an output that is not of this command"),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 # How many rows, and which.
