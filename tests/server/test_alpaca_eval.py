@@ -333,6 +333,9 @@ def test_two_models_are_compared_as_they_are_and_at_equal_length(
     text, _ = compare(folder, server, *more, models=("mine", "other"))
     said = " ".join(text.replace("│", " ").split())
     assert said.count("mine over other,") == 2
+    # The difference of two rates is no percentage.
+    assert f"{100 * difference['raw']['mean']:+.1f} " in said
+    assert "differences, in points" in said
 
 
 def test_rows_of_a_leaderboard_stand_beside(folder: Path, server: FaultServer) -> None:

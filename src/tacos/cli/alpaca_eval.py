@@ -266,7 +266,9 @@ def _print_differences(evaluation: AlpacaEvaluation, names: dict[str, str]) -> N
         rows.append((f"{label}, as they are", each.raw))
         if each.controlled is not None:
             rows.append((f"{label}, at equal length", each.controlled))
-    evaluation_lines.print_differences(rows, "{:+.1%}", "{:.1%}")
+    evaluation_lines.print_differences(
+        rows, "{:+.1%}", "{:.1%}", "paired differences, in points"
+    )
 
 
 def _list_remarks(

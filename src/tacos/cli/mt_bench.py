@@ -269,9 +269,10 @@ def _list_remarks(
         remarks.append(_describe_references(evaluation))
     if evaluation.doubtful and complete:
         ids = ", ".join(evaluation.doubtful)
+        unseen = " (the judge was not shown it)"
         remarks.append(
-            "GPT-4's reference is wrong in a turn of "
-            f"{count_words(len(evaluation.doubtful), 'question')}: {ids}."
+            f"GPT-4's reference{unseen if evaluation.references == 'none' else ''} is wrong in a "
+            f"turn of {count_words(len(evaluation.doubtful), 'question')}: {ids}."
         )
     remarks += [f"Warning: {warning}." for warning in evaluation.warnings]
     faulty = [

@@ -41,20 +41,26 @@ def refuse_beside(option: str, counted: str, others: Mapping[str, object]) -> No
 
 
 def print_differences(
-    rows: Sequence[tuple[str, MeanEstimate]], signed: str, plain: str
+    rows: Sequence[tuple[str, MeanEstimate]],
+    signed: str,
+    plain: str,
+    title: str = "paired differences",
 ) -> None:
-    """Print paired differences, and what each could have shown; the forms are those of numbers."""
+    """Print paired differences, and what each could have shown; the forms are those of numbers.
+
+    Differences of rates are points, so the title says so in place of a percent sign.
+    """
     table = console.build_figure_table(
-        "paired differences",
+        title,
         ["models", "difference", "95% interval", "can show", "items"],
     )
     for label, estimate in rows:
         detectable = estimate.smallest_detectable_difference()
         table.add_row(
             label,
-            signed.format(estimate.mean),
-            format_bounds(estimate, signed),
-            "n/a" if detectable is None else plain.format(detectable),
+            signed.format(estimate.mean).replace("%", ""),
+            format_bounds(estimate, signed).replace("%", ""),
+            "n/a" if detectable is None else plain.format(detectable).replace("%", ""),
             f"{estimate.n:,}",
         )
     console.out.print(table)
