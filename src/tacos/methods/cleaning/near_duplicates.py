@@ -236,17 +236,17 @@ def _list_shared_bands(
     for band in range(N_BANDS):
         rows, groups = _group_equal_keys(read_band(band))
         usable = has_words[rows]
-        numbers = groups[usable] + np.uint32(n_groups)
-        found.append((rows[usable], numbers))
+        # Row and group in one number, so that one sort in place orders both.
+        high = rows[usable].astype(np.uint64) << np.uint64(32)
+        found.append(high | (groups[usable] + np.uint32(n_groups)))
         n_groups += int(groups.max(initial=0)) + 1
-    all_rows = np.concatenate([rows for rows, _ in found])
-    all_groups = np.concatenate([groups for _, groups in found])
-    order = np.argsort(all_rows, kind="stable")
-    return _SharedBands(
-        all_rows[order],
-        all_groups[order],
-        np.bincount(all_groups, minlength=n_groups),
-    )
+    pairs = np.concatenate(found)
+    found.clear()
+    pairs.sort()
+    groups = pairs.astype(np.uint32)
+    sizes = np.bincount(groups, minlength=n_groups)
+    pairs >>= np.uint64(32)
+    return _SharedBands(pairs.astype(np.uint32), groups, sizes)
 
 
 def _group_equal_keys(
@@ -273,7 +273,10 @@ def _walk_rows(
     n_kept = np.zeros(len(shared.sizes), np.uint8)
     kept = np.empty(len(shared.rows), np.uint32)
     found = []
-    rows, firsts = np.unique(shared.rows, return_index=True)
+    begins = np.ones(len(shared.rows), np.bool_)
+    begins[1:] = shared.rows[1:] != shared.rows[:-1]
+    firsts = np.flatnonzero(begins)
+    rows = shared.rows[firsts]
     lasts = np.append(firsts, len(shared.rows))[1:]
     for row, first, last in zip(rows, firsts, lasts, strict=True):
         own_groups = shared.groups[first:last].tolist()
