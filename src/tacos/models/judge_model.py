@@ -197,10 +197,11 @@ def _measure_rarity(tokens: sp.csr_array) -> Array:
     lengths = np.diff(tokens.indptr).astype(np.int64)
     n_rarest = np.maximum(lengths // 10, np.minimum(lengths, 1))
     row_of_token = np.repeat(np.arange(len(lengths)), lengths)
+    n_tokens = tokens.shape[1]
     # Sorted within each text, the rarest token last
-    order = np.lexsort((tokens.indices, row_of_token))
-    rarity = np.log2(1.0 + tokens.indices[order])
-    places_to_end = tokens.indptr[1:][row_of_token] - np.arange(len(order))
+    ordered = np.sort(row_of_token * n_tokens + tokens.indices) % n_tokens
+    rarity = np.log2(1.0 + np.arange(n_tokens))[ordered]
+    places_to_end = tokens.indptr[1:][row_of_token] - np.arange(len(ordered))
     is_rarest = places_to_end <= n_rarest[row_of_token]
 
     rows = np.zeros((len(lengths), 2))

@@ -1,9 +1,9 @@
 """Tokenises texts quickly: each distinct word goes through the tokenizer once per process.
 
 A word is what stands between blanks, with its punctuation. A BERT tokenizer splits a text there
-before it looks at the words, so the tokens of a word are the same in any text. For texts in ASCII
-that holds of whole tokens, too: all other texts, and those with control characters or the names of
-special tokens, are left to the tokenizer.
+before it looks at the words, so the tokens of a word are the same in any text. Texts with control
+characters that end words for Python alone, the names of special tokens or a capital sigma (whose
+small letter depends on what stands beside it) are left to the tokenizer.
 """
 
 from __future__ import annotations
@@ -18,8 +18,13 @@ import numpy.typing as npt
 import orjson
 from tokenizers import Tokenizer
 
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-"""Control characters, which the tokenizer removes before it splits."""
+_JOINING = b"\x0b\x0c\x1c\x1d\x1e\x1f"
+_OTHER_JOINING = "\x85"
+"""Blanks that the tokenizer removes before it splits, so that words become one."""
+_SIGMA = "Σ"
+# Of words without other characters: the tokenizer splits them at each punctuation mark.
+_PRINTABLE = re.compile(r"[!-~]+")
+_PIECE = re.compile(r"[a-z0-9]+|.")
 LONGEST_WORD = 100
 """The tokenizer knows no longer word without punctuation."""
 MAX_REMEMBERED = 200_000
@@ -57,7 +62,8 @@ class WordTokenizer:
         self._max_tokens = max_tokens
         setup = orjson.loads(tokenizer.to_str())
         self._splits_words = _splits_words(setup)
-        self._special_tokens = [token["content"] for token in setup["added_tokens"]]
+        special_tokens = [token["content"] for token in setup["added_tokens"]]
+        self._marks = (_OTHER_JOINING, _SIGMA, *special_tokens)
         self._numbers = WordNumbers()
         # The tokens of all words, one after the other; where each word's begin; how many it has
         self._ids: Ids = np.zeros(0, dtype=np.int32)
@@ -66,7 +72,10 @@ class WordTokenizer:
 
     def tokenise(self, texts: Sequence[str]) -> tuple[Ids, Ids]:
         """Return the tokens of all texts, one after the other, and where each text ends."""
-        is_plain = np.array([self._is_plain(text) for text in texts], dtype=np.bool_)
+        is_plain = np.ones(len(texts), dtype=np.bool_)
+        # Most batches are plain as a whole, which is found many times faster.
+        if not self._is_plain("\n".join(texts)):
+            is_plain = np.array(list(map(self._is_plain, texts)), dtype=np.bool_)
         plain = [text for text, flag in zip(texts, is_plain, strict=True) if flag]
         others = [text for text, flag in zip(texts, is_plain, strict=True) if not flag]
         ids, lengths = _merge_runs(
@@ -78,23 +87,17 @@ class WordTokenizer:
 
     def _is_plain(self, text: str) -> bool:
         """Say whether the words of a text may be tokenised one by one."""
-        if not self._splits_words or not text.isascii():
+        if not self._splits_words:
             return False
-        if not text.replace("\n", "").isprintable() and CONTROL.search(text):
+        content = text.encode()
+        if len(content.translate(None, _JOINING)) < len(content):
             return False
-        return not any(name in text for name in self._special_tokens)
+        return not any(map(text.__contains__, self._marks))
 
     def _tokenise_texts(self, texts: Sequence[str]) -> tuple[Ids, Ids]:
         """Return the tokens of texts and how many each has, as the tokenizer gives them."""
         encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        token_ids = [encoding.ids for encoding in encodings]
-        lengths = np.array([len(ids) for ids in token_ids], dtype=np.int32)
-        flat = np.fromiter(
-            chain.from_iterable(token_ids),
-            dtype=np.int32,
-            count=int(lengths.sum()),
-        )
-        return flat, lengths
+        return _join_runs([encoding.ids for encoding in encodings])
 
     def _tokenise_words(self, texts: Sequence[str]) -> tuple[Ids, Ids]:
         """Return the tokens of plain texts and how many each has, by their words."""
@@ -132,22 +135,17 @@ class WordTokenizer:
         new_words = list(self._numbers)[len(self._starts) :]
         if not new_words:
             return
-        # A word of the vocabulary is one token: the tokenizer takes the longest that fits. With
-        # punctuation it is never one, though some tokens look like that ("##ing").
-        known = [
-            self._tokenizer.token_to_id(word) if word.isalnum() else None
-            for word in new_words
-        ]
-        is_known = np.array([number is not None for number in known], dtype=np.bool_)
-        whole = np.array([number for number in known if number is not None], np.int32)
+        known = list(map(self._look_up_pieces, new_words))
+        is_known = np.array([pieces is not None for pieces in known], dtype=np.bool_)
+        found = [pieces for pieces in known if pieces is not None]
         others = [
             word
-            for word, number in zip(new_words, known, strict=True)
-            if number is None
+            for word, pieces in zip(new_words, known, strict=True)
+            if pieces is None
         ]
         ids, lengths = _merge_runs(
             is_known,
-            (whole, np.ones(len(whole), dtype=np.int32)),
+            _join_runs(found),
             self._tokenise_texts(others),
         )
         ends = len(self._ids) + np.cumsum(lengths, dtype=np.int64)
@@ -155,11 +153,37 @@ class WordTokenizer:
         self._starts = np.concatenate([self._starts, ends - lengths])
         self._lengths = np.concatenate([self._lengths, lengths])
 
+    def _look_up_pieces(self, word: str) -> list[int] | None:
+        """The tokens of a word whose pieces all are in the vocabulary, else None.
+
+        A piece of the vocabulary is one token, because the tokenizer takes the longest that fits.
+        """
+        if not _PRINTABLE.fullmatch(word):
+            return None
+        tokens: list[int] = []
+        for piece in _PIECE.findall(word):
+            token = self._tokenizer.token_to_id(piece)
+            if token is None:
+                return None
+            tokens.append(token)
+        return tokens[: self._max_tokens]
+
     def _forget_words(self) -> None:
         self._numbers = WordNumbers()
         self._ids = self._ids[:0]
         self._starts = self._starts[:0]
         self._lengths = self._lengths[:0]
+
+
+def _join_runs(runs: Sequence[Sequence[int]]) -> tuple[Ids, Ids]:
+    """Join runs of ids into one array, beside their lengths."""
+    lengths = np.array(list(map(len, runs)), dtype=np.int32)
+    ids = np.fromiter(
+        chain.from_iterable(runs),
+        dtype=np.int32,
+        count=int(lengths.sum()),
+    )
+    return ids, lengths
 
 
 def _merge_runs(
