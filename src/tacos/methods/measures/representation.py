@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import hypergeom
 
-from tacos.methods.measures.tag_measures import count_expected_kinds
+from tacos.methods.measures.tag_measures import N_AT_ONCE, count_expected_kinds
 
 RARE = 0.005
 """The probability on one side below which a number of rows is not put down to chance."""
@@ -36,6 +36,9 @@ REPRESENTATION = pl.Schema(
         "ratio": pl.Float64(),  # selected rows per expected one
         "standing": pl.String(),  # one of STANDINGS
     }
+)
+COUNTS = pl.Schema(
+    {name: REPRESENTATION[name] for name in ("group", "n_pool", "n_selected")}
 )
 
 
@@ -87,21 +90,31 @@ def list_favoured(table: pl.DataFrame) -> pl.DataFrame:
 
 def _count_rows(groups: pl.DataFrame) -> pl.DataFrame:
     """group, n_pool, n_selected: the largest first, equal ones by name."""
-    columns = groups.select("group", "is_selected")
-    if isinstance(columns.schema["group"], pl.List):
-        # A tag counts once in a row that has it twice.
-        each_once = pl.col("group").list.unique()
-        columns = columns.with_columns(each_once).explode("group")
+    # In slices: all groups of all rows, each with its flag, take much memory.
+    parts = [
+        _count_rows_of_slice(some)
+        for some in groups.select("group", "is_selected").iter_slices(N_AT_ONCE)
+    ]
+    if not parts:
+        return pl.DataFrame(schema=COUNTS)
     counts = (
-        columns.drop_nulls("group")
-        .group_by("group")
-        .agg(
-            n_pool=pl.len().cast(pl.Int64),
-            n_selected=pl.col("is_selected").sum().cast(pl.Int64),
-        )
-        .with_columns(pl.col("group").cast(pl.String))
+        pl.concat(parts).group_by("group").agg(pl.col("n_pool", "n_selected").sum())
     )
     return counts.sort("n_pool", "group", descending=[True, False])
+
+
+def _count_rows_of_slice(groups: pl.DataFrame) -> pl.DataFrame:
+    """The same of some rows, in no order."""
+    if isinstance(groups.schema["group"], pl.List):
+        # A tag counts once in a row that has it twice.
+        each_once = pl.col("group").list.unique()
+        groups = groups.with_columns(each_once).explode("group")
+    counts = (
+        groups.drop_nulls("group")
+        .group_by("group")
+        .agg(n_pool=pl.len(), n_selected=pl.col("is_selected").sum())
+    )
+    return counts.select(pl.col(name).cast(dtype) for name, dtype in COUNTS.items())
 
 
 def _find_standings(

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ from tacos.methods.tags import association_rules
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+N_AT_ONCE = 100_000
+"""Rows whose tags are looked at together."""
 COOCCURRENCES = {
     "tag": pl.String,
     "other": pl.String,
@@ -98,7 +101,8 @@ def build_tag_profile(
     lengths: Counter[int] = Counter()
     n_unknown = 0
     batches = [frames] if isinstance(frames, pl.DataFrame) else frames
-    for frame in batches:
+    # In slices: the tags of all rows together, as texts, take much memory.
+    for frame in chain.from_iterable(batch.iter_slices(N_AT_ONCE) for batch in batches):
         known = frame["tags"].drop_nulls()
         n_unknown += frame.height - len(known)
         distinct = known.list.drop_nulls().list.unique()
