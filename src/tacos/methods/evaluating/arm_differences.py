@@ -14,7 +14,7 @@ are those of Student's t with Welch and Satterthwaite's degrees of freedom, not 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,8 @@ Ints = npt.NDArray[np.int64]
 LEVEL = 0.05
 POWER = 0.8
 N_DRAWS = 10_000
+ALIKE = 1e-12
+"""Arms with a smaller difference in all draws are alike; what is left is rounding."""
 DRAWS_AT_ONCE = 500
 """Bounds the memory: 8 bytes for each of these and each cluster of items."""
 
@@ -35,8 +37,8 @@ class ArmDifference:
     """The mean of one arm minus that of another.
 
     `error` is its standard error with `freedom` degrees of freedom, `low` and `high` the ends of
-    the 95% interval, `p_value` two-sided. All five are None where an arm has one seed, or there is
-    one cluster of items: how far it scatters is then unknown.
+    the 95% interval, `p_value` two-sided. All five are None where an arm has one seed, there is one
+    cluster of items, or no item tells the arms apart: how far it scatters is then unknown.
     """
 
     difference: float
@@ -88,12 +90,16 @@ def compare_arms(
     _, numbers, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
     sums = _sum_clusters(values, numbers)
     other_sums = _sum_clusters(others, numbers)
+    unknown = ArmDifference(
+        difference, None, None, None, None, None, n_seeds, len(others), n_items
+    )
     scatters = len(sizes) > 1 and n_seeds > 1 and (len(others) > 1 or not is_trained)
     if not scatters:
-        return ArmDifference(
-            difference, None, None, None, None, None, n_seeds, len(others), n_items
-        )
+        return unknown
     draws = np.concatenate([*_draw_differences(sums, other_sums, sizes, seed)])
+    if np.abs(draws).max() < ALIKE:
+        # As answers of "yes" and "no" may be: an interval of no width would be a false promise.
+        return replace(unknown, difference=0.0)
     error = float(draws.std())
     freedom = _count_freedom(sums, other_sums, sizes)
     half = float(student.ppf(1 - LEVEL / 2, freedom)) * error

@@ -72,6 +72,8 @@ def decide_verdict(
 
 def _say_what_is_unknown(gain: ArmDifference) -> str:
     """Why a difference has no interval."""
+    if gain.difference == 0:
+        return "no item tells them apart"
     if min(gain.n_seeds, gain.n_other_seeds) < 2:
         return "an arm was trained with one seed, so how far another would stray is unknown"
     return "all items are of one cluster, so how far others would stray is unknown"

@@ -111,9 +111,11 @@ def test_one_seed_has_no_interval_but_the_untrained_model_needs_none() -> None:
 
 def test_arms_that_are_alike_to_the_last_digit_do_not_differ() -> None:
     values = np.ones((2, 10))
-    same = compare_arms(values, values, np.arange(10), 1)
-    assert same.error == pytest.approx(0, abs=1e-12)
-    assert same.p_value == 1
+    # An interval from -0.0 to +0.0 would promise to see the smallest difference.
+    for others in (values, values + 1e-15):
+        same = compare_arms(values, others, np.arange(10), 1)
+        assert (same.difference, same.low, same.p_value) == (0, None, None)
+        assert same.smallest_detectable(1) is None
     apart = compare_arms(values + 1, values, np.arange(10), 1)
     assert apart.p_value == pytest.approx(0, abs=1e-12)
 

@@ -57,3 +57,5 @@ def test_one_seed_gives_no_verdict() -> None:
     )
     clustered = dataclasses.replace(alone, n_seeds=5)
     assert "one cluster" in decide(LOSS, None, clustered).sentence
+    alike = dataclasses.replace(clustered, difference=0.0)
+    assert "no item tells them apart" in decide(LOSS, None, alike).sentence
