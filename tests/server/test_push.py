@@ -4,6 +4,7 @@ else, and nothing is sent, published or replaced that nobody asked for.
 
 import io
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from tests.small_world import (
 )
 
 import tacos
+from tacos.cli.shared import consent
 from tacos.errors import ConfigError, OutputError
+from tacos.formats import hub as hub_files
 from tacos.formats.hub import DATA
 
 ROWS = [
@@ -152,6 +155,19 @@ def test_a_refused_token_is_named_but_not_shown(
     assert hub.asked == []
 
 
+@pytest.mark.parametrize("token", ["\u201chf_secret\u201d", "hf_secret HF", "hf_a\nb"])
+def test_a_token_that_no_header_can_hold_is_not_shown(
+    token: str,
+    hub: FakeHub,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", token)
+    with pytest.raises(ConfigError, match="HF_TOKEN holds characters") as caught:
+        tacos.export(ROWS, "datasets", push="me/fruit")
+    assert token not in str(caught.value)
+    assert hub.asked == []
+
+
 def test_nothing_is_pushed_without_consent(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -162,6 +178,10 @@ def test_nothing_is_pushed_without_consent(
     code, output = run_command(*given)
     assert code == 2
     assert "pass --yes to allow sending data to hub.invalid" in output
+    # As a process that was started without standard input, by `<&-` or by a scheduler.
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(ConfigError, match="no terminal"):
+        consent.ask_push_consent("hub.invalid", "me/fruit", public=False, yes=False)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +189,11 @@ def test_nothing_is_pushed_without_consent(
     [
         ({"trainer": "trl", "push": "me/fruit"}, "go with --for datasets"),
         ({"trainer": "datasets", "push": "fruit"}, "give OWNER/NAME"),
+        (
+            {"trainer": "datasets", "push": "me/a--b"},
+            "'me/a--b' is no name that the hub",
+        ),
+        ({"trainer": "datasets", "push": "me/fruit.git"}, "cannot end by '.git'$"),
         ({"trainer": "datasets", "public": True}, "add --push OWNER/NAME"),
     ],
 )
@@ -197,3 +222,15 @@ def test_a_hub_that_cannot_be_reached_is_an_error_of_one_line(
         monkeypatch.setenv("HF_ENDPOINT", hub.address)
     with pytest.raises(OutputError, match="cannot be reached"):
         tacos.export(ROWS, "datasets", push="me/fruit")
+
+
+def test_a_hub_that_never_answers_is_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hub_files, "SILENCE", 0.5)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    # It takes the connection, and says nothing.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(OutputError, match="cannot be reached: timed out"):
+            tacos.export(ROWS, "datasets", push="me/fruit")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -152,7 +151,7 @@ def remove_replies(
     if dry_run:
         console.print_line(f"{n_replies:,} replies would be removed")
         return
-    if not yes and not sys.stdin.isatty():
+    if not yes and not console.has_terminal():
         raise ConfigError(
             "cannot ask for confirmation (no terminal); "
             f"pass --yes to remove {n_replies:,} paid replies"

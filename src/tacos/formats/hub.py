@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +24,10 @@ DATA = f"{DATA_FOLDER}train-00000-of-00001.parquet"
 """Where `datasets.load_dataset` finds the rows without being told."""
 INSTALL = "pip install 'tacos-select[hub]'"
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*")
+TOKEN_FORM = re.compile(r"[!-~]+")
+"""What a header can hold: visible ASCII."""
+SILENCE = 300.0
+"""Seconds for which a hub may say nothing; committing many files takes it long."""
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 FORBIDDEN = 401, 403
 CONFLICT = 409
@@ -52,9 +57,19 @@ def check_push(repository: str, environment: Mapping[str, str] = os.environ) -> 
     get_address(environment)
     _get_token(environment)
     try:
-        import huggingface_hub  # noqa: F401
+        from huggingface_hub.errors import HFValidationError
+        from huggingface_hub.utils import (  # type: ignore[attr-defined]
+            validate_repo_id,
+        )
     except ImportError:
         raise ConfigError(f"--push needs huggingface_hub: {INSTALL}") from None
+    try:
+        validate_repo_id(repository)
+    except HFValidationError as error:
+        reason = str(error).partition(": '")[0].rstrip(".")
+        raise ConfigError(
+            f"--push {repository!r} is no name that the hub takes: {reason}"
+        ) from None
 
 
 def push_dataset(
@@ -83,13 +98,14 @@ def push_dataset(
     address = get_address()
     api = HfApi(address, token, library_name="tacos")
     try:
-        _commit_files(
-            api,
-            repository,
-            files,
-            public=public,
-            replace=replace,
-        )
+        with _limit_silence():
+            _commit_files(
+                api,
+                repository,
+                files,
+                public=public,
+                replace=replace,
+            )
     except HfHubHTTPError as error:
         raise _explain_refusal(error, repository, token) from None
     except (OSError, HTTPError) as error:
@@ -105,7 +121,28 @@ def _get_token(environment: Mapping[str, str]) -> str:
         raise ConfigError(
             f"no token for the hub: put one that may write into the environment variable {TOKEN}"
         )
+    if not TOKEN_FORM.fullmatch(token):
+        raise ConfigError(
+            f"{TOKEN} holds characters that no token has, such as blanks or curly quotes: "
+            "copy the token alone"
+        )
     return token
+
+
+@contextmanager
+def _limit_silence() -> Iterator[None]:
+    """Have a hub that says nothing for long be one that cannot be reached: by itself
+    `huggingface_hub` would wait for ever.
+    """
+    from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
+
+    session = get_session()
+    before = session.timeout
+    session.timeout = SILENCE
+    try:
+        yield
+    finally:
+        session.timeout = before
 
 
 def _commit_files(

@@ -5,7 +5,6 @@ endpoint are used; say what is sent where.
 from __future__ import annotations
 
 import ipaddress
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +23,7 @@ from tacos.pipeline.judging_mode import resolve_judging
 from tacos.pipeline.model_factory import list_embedding_models, list_endpoint_models
 from tacos.pipeline.plan import cut_plan, plan_steps
 from tacos.store.artifacts import write_json
+from tacos.store.files import make_folder
 
 WHAT_IS_SENT = {
     "tag-sample": "a sample of the instructions (each user turn)",
@@ -103,7 +103,7 @@ def use_other_endpoints(work: Callable[[bool], T], *, allowed: bool) -> T:
     try:
         return work(allowed)
     except OtherEndpointError as error:
-        if not sys.stdin.isatty():
+        if not console.has_terminal():
             raise
         console.errors.print(str(error), soft_wrap=True)
     with WATCH.pause():
@@ -199,7 +199,7 @@ def ask_push_consent(
 def _confirm_sending(hosts: str) -> None:
     """Ask after the plan was printed. Raises `ConfigError` unless the user agrees."""
     # The plan is printed all the same, so that a log says what --yes would allow.
-    if not sys.stdin.isatty():
+    if not console.has_terminal():
         raise ConfigError(
             "cannot ask for confirmation (no terminal); "
             f"pass --yes to allow sending data to {hosts}"
@@ -282,7 +282,7 @@ def _record_consent(run: Path | None, host: str, stages: StageModels) -> None:
     """Keep the consent in the run."""
     if run is None:
         return
-    run.mkdir(parents=True, exist_ok=True)
+    make_folder(run)
     path = _consent_path(run, host)
     # Consent adds up over the commands of a run.
     write_json(path, {"host": host, "models": {**_read_consent(path), **stages}})

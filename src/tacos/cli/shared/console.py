@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -33,6 +34,11 @@ HANGING_WIDTH = 8
 """Characters of a label before a sentence."""
 HEAD_WIDTH = 9
 """Characters on a line of the head of a column of numbers."""
+
+
+def has_terminal() -> bool:
+    """Whether a person can be asked; a process may have been started without standard input."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def print_line(text: str) -> None:
