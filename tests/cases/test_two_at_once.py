@@ -1,7 +1,7 @@
 """Two commands on one output at once, and what killed ones leave: a stranger's tries (issue 14).
 
 Before, two `tacos clean` on one output both ended with 0: the rows could be those of one and the
-dropped rows those of the other. A killed one left its half-written file beside the output for ever.
+dropped rows those of the other. A killed one left its half-written files and folders beside the output for ever.
 """
 
 import json
@@ -53,13 +53,28 @@ def test_what_a_killed_process_left_goes(data: Path) -> None:
     target = data.with_name("out.jsonl")
     lock = data.with_name(".out.jsonl.lock")
     remnant = data.with_name(".out.jsonl.4711.tmp")
+    beside = data.with_name(".out.jsonl.dropped.jsonl.4711.tmp")
     other = data.with_name(".data.jsonl.4711.tmp")
-    for file in (lock, remnant, other):
+    for file in (lock, remnant, beside, other):
         file.touch()
     tacos.clean(data, target)
     assert not lock.exists()
     assert not remnant.exists()
+    assert not beside.exists()
     assert other.exists()
+
+
+def test_folders_that_a_killed_export_left_go(data: Path) -> None:
+    target = data.with_name("train")
+    for ending in ("new-4711", "old-4711"):
+        folder = data.with_name(f".train.{ending}")
+        folder.mkdir()
+        (folder / "train.jsonl").touch()
+    other = data.with_name(".test.new-4711")
+    other.mkdir()
+    tacos.export(data, "messages", target)
+    names = sorted(path.name for path in data.parent.iterdir())
+    assert names == [other.name, data.name, target.name]
 
 
 def test_the_second_export_at_once_does_not_replace_the_first(

@@ -1,10 +1,12 @@
 """A disk that is full while replies come: one line, and no reply is lost that was paid for."""
 
+import io
 import random
 import re
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.experiment_world import write_lines
@@ -14,8 +16,10 @@ from tests.server.fault_server import Behaviour, FaultServer
 from tests.small_world import run_command
 
 from tacos.errors import OutputError, TacosError
+from tacos.formats.sources import open_source
 from tacos.llm.ledger.ledger import open_ledger
 from tacos.llm.ledger.schema import LedgerEntry
+from tacos.store.artifacts import Store
 
 
 def entry(key: str) -> LedgerEntry:
@@ -117,6 +121,23 @@ def test_a_full_disk_is_named_with_what_to_do(
         code, said = run_command(*command.format(disk=disk).split())
     assert code == 2
     assert re.fullmatch(says.format(disk=disk), said), said
+
+
+def test_a_disk_that_is_full_of_files_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run makes folders, too, and keeps what comes from a pipe."""
+    lines = b'{"instruction": "Name a fruit.", "output": "A pear."}\n'
+    with small_disk("256k,nr_inodes=4") as disk:
+        for number in range(3):
+            (disk / str(number)).touch()
+        store = Store(disk)
+        with pytest.raises(OutputError, match=f"{disk}.* cannot be written: No space"):
+            store.begin("samples", "1")
+        piped = SimpleNamespace(buffer=io.BytesIO(lines))
+        monkeypatch.setattr("sys.stdin", piped)
+        with pytest.raises(OutputError, match=f"{disk}.* cannot be written: No space"):
+            open_source("-", disk)
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import gzip
 import lzma
 import re
 import stat
+import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -76,6 +77,15 @@ def open_input(path: Path, *, once: bool = False) -> Iterator[BinaryIO]:
         file = path.open("rb")
     with file:
         yield file
+
+
+def get_stdin() -> BinaryIO:
+    """Standard input. Raises `InputError` where the process was started without one."""
+    if sys.stdin is None:
+        raise InputError(
+            "standard input is closed: pipe the rows in, or name a file instead of -"
+        )
+    return sys.stdin.buffer
 
 
 @contextmanager

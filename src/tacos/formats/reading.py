@@ -12,7 +12,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import sys
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tacos.addresses import HUB, has_query, parse_hub_path
 from tacos.errors import InputError
-from tacos.formats.compression import convert_to_utf8, decompress_chunks, open_input
+from tacos.formats.compression import (
+    convert_to_utf8,
+    decompress_chunks,
+    get_stdin,
+    open_input,
+)
 from tacos.formats.delimited import read_delimited
 from tacos.formats.detection import (
     ARROW_FILE,
@@ -141,7 +145,7 @@ def read_file(
         yield from _read_remote_file(path, name, batch_size)
         return
     if str(path) == STDIN:
-        yield from _read_stream(sys.stdin.buffer, name, batch_size)
+        yield from _read_stream(get_stdin(), name, batch_size)
         return
     with open_input(Path(path)) as file:
         # What is not compressed as a whole needs no temporary copy.

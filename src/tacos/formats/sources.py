@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -20,15 +19,19 @@ from typing import Any
 import polars as pl
 
 from tacos.addresses import is_elsewhere
-from tacos.config import Settings
+from tacos.config import IngestSettings, Settings
 from tacos.errors import InputError
 from tacos.formats import reading
+from tacos.formats.compression import get_stdin
 from tacos.formats.paths import STDIN
 from tacos.formats.python_objects import hold_data
 from tacos.formats.remote_files import BLOCK, RemoteFile, open_remote
 from tacos.formats.remote_inputs import InputFile, find_input_files, load_record
 from tacos.records import Table, canonical_hash
-from tacos.store.files import digest_files
+from tacos.store.files import digest_files, explain_os_errors
+
+SPOOLED = "stdin-"
+"""Begins the name of a run's copy of standard input."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,11 @@ class InputSource:
     @property
     def old_tables(self) -> Mapping[str, Table]:
         """None: these rows join no run."""
+        return {}
+
+    @property
+    def read_before(self) -> Mapping[str, IngestSettings]:
+        """None, too."""
         return {}
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[Any]:
@@ -99,6 +107,13 @@ def open_source(data: Any, run: Path) -> InputSource:
             for name in record.changed
         ),
     )
+
+
+def is_stdin(file: Path | RemoteFile, run: Path) -> bool:
+    """Whether a file of a run's input is its copy of standard input."""
+    if isinstance(file, RemoteFile):
+        return False
+    return file.parent == run and file.name.startswith(SPOOLED)
 
 
 def copy_record(run: Path, target: Path) -> None:
@@ -168,9 +183,10 @@ def _locate_file(path: InputFile, run: Path) -> Path | RemoteFile:
 def _spool_stdin(run: Path) -> Path:
     """Copy standard input into the run directory; the file is named by its content."""
     temporary = run / "stdin.tmp"
-    with temporary.open("wb") as file:
-        shutil.copyfileobj(sys.stdin.buffer, file)
+    stdin = get_stdin()
+    with explain_os_errors(temporary), temporary.open("wb") as file:
+        shutil.copyfileobj(stdin, file)
     digest = digest_files([temporary])
-    target = run / f"stdin-{digest[:16]}"
+    target = run / f"{SPOOLED}{digest[:16]}"
     os.replace(temporary, target)
     return target

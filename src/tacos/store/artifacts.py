@@ -26,7 +26,7 @@ import polars as pl
 
 from tacos.errors import OutputError, RunError
 from tacos.records import REJECTS, OriginalRows, build_reject_frame
-from tacos.store.files import digest_files, explain_os_errors
+from tacos.store.files import digest_files, explain_os_errors, make_folder
 from tacos.store.tables import read_table, scan_tables, write_table
 
 OWN_FILES = (
@@ -199,7 +199,10 @@ class Draft:
         return int(count.collect().item())
 
     def commit(self, manifest: dict[str, Any]) -> Artifact:
-        """Complete the artifact: write its manifest and rename the folder into place."""
+        """Complete the artifact: write its manifest and rename the folder into place.
+
+        One that another process has made since this draft began stays: by its key it is the same.
+        """
         # The manifest has the notes of all parts.
         for file in self.path.glob("notes-*.json"):
             file.unlink()
@@ -212,8 +215,11 @@ class Draft:
         }
         # The manifest before the rename: a folder under its final name is complete.
         write_json(self.path / "manifest.json", complete_manifest)
-        self.target.parent.mkdir(parents=True, exist_ok=True)
-        os.rename(self.path, self.target)
+        make_folder(self.target.parent)
+        if self.target.is_dir():
+            shutil.rmtree(self.path)
+        else:
+            os.rename(self.path, self.target)
         return Artifact(self.target, complete_manifest)
 
 
@@ -257,7 +263,7 @@ class Store:
         path = self.root / ".making" / f"{name.replace('/', '.')}-{key}"
         if not resume:
             shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         # Parts that were being written when an earlier process died.
         for leftover in path.glob("*.tmp"):
             leftover.unlink()

@@ -13,6 +13,7 @@ import hashlib
 import lzma
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -31,6 +32,8 @@ from tacos.errors import (
 
 READ_SIZE = 1 << 20
 """Bytes that are hashed at a time."""
+REMNANT = re.compile(r"\d+\.tmp|(new|old)-\d+")
+"""How the names end of what is still being written, a file or a folder (`tacos.store.folders`)."""
 TEMPORARY = "tacos-"
 """Begins the names of temporary files and folders."""
 
@@ -97,9 +100,9 @@ def make_folder(path: str | Path) -> Path:
 
 
 @contextmanager
-def hold_output(target: Path) -> Iterator[None]:
-    """Keep other processes from writing the target, and what comes with it, while the context
-    lasts; what killed ones left of writing it is removed.
+def hold_output(target: Path, *beside: Path) -> Iterator[None]:
+    """Keep other processes from writing the target, and the files written `beside` it, while the
+    context lasts; what killed ones left of writing them is removed.
 
     Raises `OutputError` where one is at it.
     """
@@ -116,9 +119,10 @@ def hold_output(target: Path) -> Iterator[None]:
                 "wait for it, or name another output (-o)"
             )
         try:
+            names = [place.name, *(path.name for path in beside)]
             for path in list(place.parent.iterdir()):
-                if is_remnant(path.name, place.name):
-                    path.unlink(missing_ok=True)
+                if any(is_remnant(path.name, name) for name in names):
+                    _remove_remnant(path)
             yield
         finally:
             lock.unlink(missing_ok=True)
@@ -236,13 +240,23 @@ def digest_files(paths: Sequence[Path]) -> str:
 
 
 def is_remnant(name: str, target: str) -> bool:
-    """Whether a file is what a killed process left of writing a target.
+    """Whether a file or a folder is what a killed process left of writing a target.
 
     >>> is_remnant(".plan.json.4711.tmp", "plan.json"), is_remnant("plan.tmp", "plan.json")
     (True, False)
+    >>> is_remnant(".train.new-4711", "train"), is_remnant(".train.old-4711", "train")
+    (True, True)
     """
-    middle = name.removeprefix(f".{target}.").removesuffix(".tmp")
-    return middle.isdecimal() and name == f".{target}.{middle}.tmp"
+    ending = name.removeprefix(f".{target}.")
+    return ending != name and bool(REMNANT.fullmatch(ending))
+
+
+def _remove_remnant(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _is_special_file(target: Path) -> bool:

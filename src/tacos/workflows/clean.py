@@ -151,7 +151,7 @@ def clean(  # noqa: PLR0913 - the options of the command
     dropping = chosen.difference(sensitive) if mask else chosen
     cleaning_rules = CleaningRules(dropping, bounds, prompts, wanted)
     with (
-        files.hold_output(target),
+        files.hold_output(target, cleaned_rows.dropped_path(target)),
         files.make_temporary_folder() as folder,
     ):
         store = Store(folder)

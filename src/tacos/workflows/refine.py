@@ -160,7 +160,7 @@ def refine(
         changes = _collect_changes(selected, outcome.artifacts, chosen)
         store.write_state(STATE, _build_refine_state(chosen, outcome.artifacts))
     rows = _apply_rewrites(selected, changes, outcome.artifacts)
-    with files.hold_output(target):
+    with files.hold_output(target, sidecar):
         _write_rows(done, selected, rows, target)
         writing.write_rows(changes.iter_rows(named=True), sidecar)
     return Refinement(

@@ -31,15 +31,15 @@ def note_file(run: Path, file: Path, selection: Artifact) -> None:
     # A pipe or a device cannot be read back.
     if not file.is_file():
         return
-    store = Store(run)
-    notes = _read_notes(run)
-    notes[file.name] = {
+    note = {
         "artifact": selection.path.parent.name,
         "key": selection.manifest["key"],
         "digest": files.digest_files([file]),
     }
+    store = Store(run)
     with store.lock():
-        store.write_state(NOTES, notes)
+        # Inside the lock: another process may have noted its file meanwhile.
+        store.write_state(NOTES, {**_read_notes(run), file.name: note})
 
 
 def load_selection(run: GivenRun) -> Selection:

@@ -22,6 +22,7 @@ import zstandard
 from tacos.errors import InputError
 from tacos.formats import reading
 from tacos.formats.compression import CHUNK, decompress_chunks
+from tacos.formats.sources import open_source
 from tacos.formats.writing import write_rows
 
 ROWS = [
@@ -526,3 +527,14 @@ def test_a_list_of_ids_at_an_address_is_refused_as_one() -> None:
     with pytest.raises(InputError, match="an address, and this file") as said:
         reading.read_ids(Path("https://me:secret@host/ids.txt"))
     assert "secret" not in str(said.value)
+
+
+def test_standard_input_may_be_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by `<&-` in a shell."""
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(InputError, match="standard input is closed"):
+        list(reading.read_rows("-"))
+    with pytest.raises(InputError, match="standard input is closed"):
+        open_source("-", tmp_path)

@@ -37,6 +37,21 @@ def test_other_keys_lie_beside_it(tmp_path: Path) -> None:
     assert (first.scan().collect().height, second.scan().collect().height) == (3, 1)
 
 
+def test_an_artifact_that_another_process_was_faster_to_make_stays(
+    tmp_path: Path,
+) -> None:
+    """Two `tacos reselect` of one request looked for it before either had made it."""
+    store = Store(tmp_path)
+    for _ in range(2):
+        draft = store.begin("tags", "1234", resume=False)
+        draft.write(0, ROWS, NONE)
+        made = draft.commit({"key": "1234"})
+    found = store.find("tags", "1234")
+    assert found is not None
+    assert found.digest == made.digest
+    assert not any((tmp_path / ".making").iterdir())
+
+
 def test_finished_parts_of_a_dead_process_are_kept_and_torn_ones_are_not(
     tmp_path: Path,
 ) -> None:
