@@ -5,13 +5,14 @@ first odd result, and never a traceback from the libraries underneath.
 These are cases of ours: each kind of result that a function of one line can return by mistake.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from tests.small_world import MODELS, long_response, make_rows
+from tests.small_world import MODELS, encode_letters, long_response, make_rows
 
 import tacos
 from tacos.errors import InputError, ModelError, TacosError
@@ -94,6 +95,23 @@ def test_odd_tags_name_their_instruction(tmp_path: Path, result: Any) -> None:
 def test_odd_vectors_are_refused(tmp_path: Path, result: Any, message: str) -> None:
     with pytest.raises(ModelError, match=f"^your encoder returned .*{message}"):
         select(tmp_path, encoder=per_text(result))
+
+
+def test_a_batch_whose_rows_all_repeat_others_is_no_question(tmp_path: Path) -> None:
+    """A file and its copy: an array of no vectors has no length, and was refused."""
+    files = [tmp_path / "a.json", tmp_path / "b.json"]
+    for file in files:
+        file.write_text(json.dumps(ROWS))
+    asked = []
+
+    def encode(texts: list[str]) -> Any:
+        asked.append(len(texts))
+        return encode_letters(texts)
+
+    own = {**MODELS, "encoder": encode}
+    done = tacos.select(files, 6, run=tmp_path / "run", **own)
+    assert done.artifacts["samples"].manifest["n_rows"] == len(ROWS)
+    assert min(asked) > 0
 
 
 def test_vectors_of_two_lengths_are_refused(tmp_path: Path) -> None:

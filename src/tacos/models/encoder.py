@@ -130,6 +130,9 @@ class SentenceTransformer:
         Raises:
             ModelError: if the model's files have changed since it was loaded.
         """
+        if not texts:
+            # The library would return vectors without a length.
+            return np.zeros((0, self.dim), dtype=np.float32)
         model = _load_transformer(
             self.folder,
             self.fingerprint,

@@ -160,6 +160,9 @@ class FunctionEncoder:
 
         Raises `ModelError` unless the function gives one vector per text, all of one length.
         """
+        if not texts:
+            # Of a batch whose rows all repeat earlier ones; no function is asked about nothing.
+            return np.zeros((0, self.dim), dtype=np.float32)
         vectors = user_results.read_vectors(self.function(list(texts)), len(texts))
         dim = self.dims.setdefault("dim", vectors.shape[1])
         if vectors.shape[1] != dim:
