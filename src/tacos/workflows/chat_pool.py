@@ -81,11 +81,14 @@ def _read_selection(
 ) -> ChatPool:
     """The selected rows of a run, in the order of the input."""
     ingest = resolve_run_settings(settings, done.settings).ingest
+    # Other settings than the run's were asked for, and hold for all rows.
+    before = done.read_before if ingest == done.settings.ingest else {}
     chats: SpilledValues[Chat] = SpilledValues()
     left_out: list[LeftOutRow] = []
     ids = done.in_input_order["id"].to_list()
     for id_, row in zip(ids, done.rows, strict=True):
-        _add_chat(chats, left_out, row, id_, ingest)
+        own = before.get(id_.rpartition(":")[0], ingest)
+        _add_chat(chats, left_out, row, id_, own)
     score_columns: dict[str, Mapping[str, Any]] = {}
     if columns:
         for score in done.scores.iter_rows(named=True):

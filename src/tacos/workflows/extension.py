@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from tacos.config import Settings
+from tacos.config import IngestSettings, Settings
 from tacos.errors import ConfigError, InputError, RunError
 from tacos.formats import sources
 from tacos.formats.remote_files import RemoteFile
@@ -56,6 +56,7 @@ BY_SAMPLE = (
 class OldSamples:
     """The samples of an extended run, in the run that extends it."""
 
+    run: Path
     samples: Artifact
     renamed: Mapping[str, str] = field(default_factory=dict)
     """File -> its name here, where another run has a file of that name."""
@@ -86,6 +87,11 @@ class OldSamples:
                 self._read_original(original) if original.is_file() else None,
             )
 
+    def read_hashes(self, file: str) -> pl.DataFrame:
+        """The content hashes of a file's samples."""
+        of_file = self.samples.scan().filter(pl.col("source") == file)
+        return of_file.select("content_hash").collect()
+
     def _read_original(self, path: Path) -> OriginalRows:
         """The rows of a part as they were read."""
         # Only rows with types need pyarrow, which takes long to import.
@@ -105,6 +111,8 @@ class ExtendedSource:
     old_tables: Mapping[str, Table]
     anew: tuple[str, ...] = ()
     """What is made anew, since its model or its settings are others now."""
+    read_before: Mapping[str, IngestSettings] = field(default_factory=dict)
+    """File of an extended run -> how its rows were read, where that is not how new ones are."""
 
     @property
     def digest(self) -> str:
@@ -140,15 +148,17 @@ class ExtendedSource:
 
     def check_replaced(self, known: Artifact) -> None:
         """Raise `InputError` if a file that is given again, by its name, has no row in common with
-        the one it takes the place of: then it is another file.
+        one that it takes the place of: then it is another file.
         """
-        ids = known.scan().select("id").collect()["id"]
+        rows = known.scan().select("id", "content_hash").collect()
         for part in self.old:
             for name in sorted(part.replaced):
-                if not ids.str.starts_with(f"{name}:").any():
+                again = rows.filter(pl.col("id").str.starts_with(f"{name}:"))
+                if again.join(part.read_hashes(name), on="content_hash").is_empty():
                     raise InputError(
-                        f"{name} is also the name of an input of the extended run, but has none of "
-                        "its rows: rename the new file if its rows are to be added"
+                        f"{name} is also the name of an input of {part.run}, but has none of its "
+                        "rows: rename the new file if its rows are to be added, or extend one run "
+                        "at a time"
                     )
 
 
@@ -169,24 +179,29 @@ def open_source(
                 f"{run.run} cannot be extended in its own directory: name another output (-o) or "
                 "another run (--run)"
             )
-    files = [_list_files(run) for run in runs]
     # Without data, the runs alone are merged.
     is_empty = data is None or (isinstance(data, list | tuple) and not data)
-    new = None
-    if not is_empty:
-        new = _name_data(sources.open_source(data, directory), files)
-    # Only files can be given again: Python data have no name.
-    given = set(new.names) if new and new.files else set()
-    taken: set[str] = set()
+    new = None if is_empty else sources.open_source(data, directory)
+    unnamed = _list_unnamed(new, directory)
+    given = set(new.names) - unnamed if new else set()
+    files = [_list_files(run) for run in runs]
+    taken = given.union(*files)
     old = []
-    for number, (run, names) in enumerate(zip(runs, files, strict=True), start=1):
-        renamed = {name: f"{name}~{number}" for name in names if name in taken - given}
-        taken |= {renamed.get(name, name) for name in names}
+    read_before: dict[str, IngestSettings] = {}
+    for run, names, renamed in zip(
+        runs, files, _rename_repeated(files, given, taken), strict=True
+    ):
         replaced = frozenset(given.intersection(names))
-        old.append(OldSamples(run.artifacts["samples"], renamed, replaced))
+        old.append(OldSamples(run.run, run.artifacts["samples"], renamed, replaced))
+        for name in names:
+            ingest = run.read_before.get(name, run.settings.ingest)
+            if name not in replaced and ingest != settings.ingest:
+                read_before[renamed.get(name, name)] = ingest
+    if new:
+        new = _name_anew(new, unnamed, taken)
     tables, anew = _collect_old_tables(runs, settings, models)
     changed = new.anew if new else ()
-    return ExtendedSource(old, new, tables, (*anew, *changed))
+    return ExtendedSource(old, new, tables, (*anew, *changed), read_before)
 
 
 def open_old_tables(settings: Settings, models: StageModels) -> Mapping[str, Table]:
@@ -231,8 +246,26 @@ def _load_runs(settings: Settings) -> list[Selection]:
             raise ConfigError(f"--extend {name} is given twice: name each run once")
         if "samples" not in run.artifacts:
             raise RunError(f"{name} has read no rows: finish it, or leave out --extend")
+        _check_tables(run)
         runs.append(run)
     return runs
+
+
+def _check_tables(run: Selection) -> None:
+    """Raise `RunError` if a table of a run is not whole, as after a copy that broke off."""
+    for artifact in run.artifacts.values():
+        try:
+            n_rows = artifact.scan().select(pl.len()).collect().item()
+        except (OSError, pl.exceptions.PolarsError) as error:
+            reason = str(error).splitlines()[0]
+        else:
+            if n_rows == artifact.manifest["n_rows"]:
+                continue
+            reason = f"{n_rows:,} of {artifact.manifest['n_rows']:,} rows"
+        raise RunError(
+            f"{artifact.path} is damaged ({reason}): copy the run {run.run} again, or leave out "
+            "--extend"
+        )
 
 
 def _list_files(run: Selection) -> list[str]:
@@ -241,16 +274,56 @@ def _list_files(run: Selection) -> list[str]:
     return names.collect()["source"].to_list()
 
 
-def _name_data(new: InputSource, files: Sequence[Collection[str]]) -> InputSource:
-    """The source with a name of its own, if it is Python data, which has none: it is always new."""
-    taken = {name for names in files for name in names}
-    if new.files or new.names[0] not in taken:
+def _list_unnamed(new: InputSource | None, directory: Path) -> set[str]:
+    """The names of new data that have none of their own: those of Python and of standard input.
+    Their rows are always new ones; only a file can be given again.
+    """
+    if new is None:
+        return set()
+    if not new.files:
+        return set(new.names)
+    named = zip(new.names, new.files, strict=True)
+    return {name for name, file in named if sources.is_stdin(file, directory)}
+
+
+def _rename_repeated(
+    files: Sequence[Sequence[str]],
+    given: Collection[str],
+    taken: set[str],
+) -> list[dict[str, str]]:
+    """For each run, its files with other names here, since an earlier run has a file of that name;
+    those that are given again keep theirs. Adds the new names to those `taken`.
+    """
+    seen = set(given)
+    renamed: list[dict[str, str]] = []
+    for names in files:
+        repeated = [name for name in names if name in seen.difference(given)]
+        renamed.append({name: _take_free_name(name, taken) for name in repeated})
+        seen.update(names)
+    return renamed
+
+
+def _name_anew(
+    new: InputSource, unnamed: Collection[str], taken: set[str]
+) -> InputSource:
+    """The source, with other names for data that have none of their own where theirs are taken."""
+    names = tuple(
+        _take_free_name(name, taken) if name in taken & set(unnamed) else name
+        for name in new.names
+    )
+    if names == new.names:
         return new
+    return replace(new, names=names, digest=canonical_hash([new.digest, *names]))
+
+
+def _take_free_name(name: str, taken: set[str]) -> str:
+    """The first of `name~2`, `name~3` ... that is free; it is taken then."""
     number = 2
-    while f"{new.names[0]}~{number}" in taken:
+    while f"{name}~{number}" in taken:
         number += 1
-    name = f"{new.names[0]}~{number}"
-    return replace(new, names=(name,), digest=canonical_hash([new.digest, name]))
+    free = f"{name}~{number}"
+    taken.add(free)
+    return free
 
 
 def _rename_files(table: pl.DataFrame, renamed: Mapping[str, str]) -> pl.DataFrame:

@@ -151,6 +151,7 @@ def run_reselection(
             made=made,
             folder=done.folder,
             inputs=done.inputs,
+            read_before=done.read_before,
         ),
         targets,
     )

@@ -271,7 +271,13 @@ def run_selection(  # noqa: PLR0913 - the options of the command
             watcher.announce(text)
         if not store.has_state(STATE):
             # From here on the directory is a run, even if its first stage is killed.
-            unfinished = Selection(directory, settings, {}, functions=own.list_names())
+            unfinished = Selection(
+                directory,
+                settings,
+                {},
+                functions=own.list_names(),
+                read_before=source.read_before,
+            )
             store.write_state(STATE, _build_run_state(unfinished, source.names))
         outcome = run_plan(
             source,
@@ -293,6 +299,7 @@ def run_selection(  # noqa: PLR0913 - the options of the command
             folder=folder,
             inputs=tuple(source.names),
             functions=own.list_names(),
+            read_before=source.read_before,
         )
         report = targets.report or directory / kept_files.REPORT
         done = write_outputs(done, replace(targets, report=report), watcher)
@@ -466,6 +473,10 @@ def _build_run_state(done: Selection, inputs: Sequence[str]) -> dict[str, Any]:
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": done.settings.model_dump(mode="json"),
         "functions": dict(done.functions),
+        "read_before": {
+            file: ingest.model_dump(mode="json")
+            for file, ingest in done.read_before.items()
+        },
         "artifacts": keys,
     }
 

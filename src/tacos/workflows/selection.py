@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from tacos.config import Settings, load_settings, read_run_settings
+from tacos.config import IngestSettings, Settings, load_settings, read_run_settings
 from tacos.counts import count_words
 from tacos.engines.freed_memory import give_back_memory
 from tacos.errors import InputError, RunError
@@ -107,6 +107,8 @@ class Selection:
     """Argument of `tacos.select` -> name of the own function that took this part; runs of versions
     before 0.3 do not say.
     """
+    read_before: Mapping[str, IngestSettings] = field(default_factory=dict)
+    """File -> how its rows were read, where an extended run has read them by other settings."""
 
     def __repr__(self) -> str:
         """The run and its number of selected rows; the settings would fill the screen."""
@@ -382,6 +384,10 @@ def load(run: GivenRun) -> Selection:
         output,
         inputs=tuple(state.get("input", ())),
         functions=state.get("functions", {}),
+        read_before={
+            file: read_run_settings({"ingest": ingest}).ingest
+            for file, ingest in state.get("read_before", {}).items()
+        },
     )
 
 
@@ -450,7 +456,7 @@ def write_outputs(
         written.report(targets.report, progress=progress)
     if targets.output is None:
         return written
-    with files.hold_output(targets.output):
+    with files.hold_output(targets.output, writing.sidecar_path(targets.output)):
         before = _digest_if_present(targets.output)
         _write_rows(written, targets.output, columns=targets.columns)
         after = _digest_if_present(targets.output)

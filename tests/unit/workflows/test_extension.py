@@ -1,7 +1,10 @@
 """`--extend` on the command line and in Python: inputs, outputs, and what is refused."""
 
+import io
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -9,7 +12,7 @@ import pytest
 from tests.small_world import MODELS, long_response, make_rows, run_command
 
 import tacos
-from tacos.errors import ConfigError, RunError
+from tacos.errors import ConfigError, InputError, RunError
 
 GIVEN: dict[str, Any] = {
     "settings": {"normalise": {"alpha": 1}, "cluster": {"k": 4}},
@@ -160,3 +163,99 @@ def test_another_preset_is_refused_in_python(tmp_path: Path) -> None:
     old = tacos.select(make_rows(40, long_response), 5, run=tmp_path / "old", **GIVEN)
     with pytest.raises(ConfigError, match="has the preset robust"):
         tacos.select([], 5, extend=old, preset="paper", **GIVEN)
+
+
+def test_a_run_that_is_not_whole_is_named(pool: Path, tmp_path: Path) -> None:
+    """Not the new run, which the user would remove in vain."""
+    copy = tmp_path / "copy.run"
+    shutil.copytree(pool / "out.jsonl.run", copy)
+    (part,) = (copy / "tags").rglob("part-*.parquet")
+    words = ("select", pool / "new.jsonl", "--extend", copy, "-o", tmp_path / "x.jsonl")
+    part.write_bytes(part.read_bytes()[:100])
+    code, said = run_command(*words)
+    assert code == 2
+    assert f"{part.parent} is damaged" in said
+    assert f"copy the run {copy} again" in said
+    part.unlink()
+    assert run_command(*words)[0] == 2
+    assert not (tmp_path / "x.jsonl.run").exists()
+
+
+def select_file(folder: Path, rows: list[dict[str, Any]]) -> tacos.Selection:
+    """A run over a file that is called rows.json."""
+    folder.mkdir()
+    file = folder / "rows.json"
+    file.write_text(json.dumps(rows))
+    return tacos.select(file, 5, run=folder / "run", **GIVEN)
+
+
+def count_by_file(done: tacos.Selection) -> dict[str, int]:
+    """File -> its samples, whose ids are all different."""
+    samples = done.artifacts["samples"].scan().collect()
+    assert samples["id"].is_unique().all()
+    return dict(samples.group_by("source").len().iter_rows())
+
+
+def test_files_of_one_name_stay_apart_however_often_runs_are_merged(
+    tmp_path: Path,
+) -> None:
+    rows = make_rows(80, long_response)
+    one, two, three = (
+        select_file(tmp_path / str(number), rows[20 * number : 20 * (number + 1)])
+        for number in range(3)
+    )
+    both = tacos.select([], 5, extend=[one, two], run=tmp_path / "both", **GIVEN)
+    new = tmp_path / "rows.json~3"
+    new.write_text(json.dumps(rows[60:]))
+    merged = tacos.select(new, 5, extend=[both, three], **GIVEN)
+    names = ("rows.json", "rows.json~2", "rows.json~3", "rows.json~4")
+    assert count_by_file(merged) == dict.fromkeys(names, 20)
+
+    # Which of the two would the file take the place of?
+    with pytest.raises(InputError, match=r"an input of \S*1/run, but has none of its"):
+        tacos.select(tmp_path / "0" / "rows.json", 5, extend=[one, two], **GIVEN)
+
+
+def test_data_without_a_name_are_always_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = make_rows(80, long_response)
+    runs = [
+        tacos.select(part, 5, run=tmp_path / str(number), **GIVEN)
+        for number, part in enumerate((rows[:20], rows[20:40]))
+    ]
+    more = tacos.select(rows[40:60], 5, extend=runs, run=tmp_path / "more", **GIVEN)
+    names = ("data", "data~2", "data~3")
+    assert count_by_file(more) == dict.fromkeys(names, 20)
+
+    # A pipe has no name of its own either: its rows take the place of no other pipe's.
+    old = more
+    for number, part in enumerate((rows[60:70], rows[69:])):
+        lines = "".join(f"{json.dumps(row)}\n" for row in part)
+        piped = SimpleNamespace(buffer=io.BytesIO(lines.encode()))
+        monkeypatch.setattr("sys.stdin", piped)
+        run = tmp_path / f"piped-{number}"
+        old = tacos.select("-", 5, extend=old, run=run, **GIVEN)
+    expected = {**dict.fromkeys(names, 20), "stdin": 10, "stdin~2": 10}
+    assert count_by_file(old) == expected
+
+
+def test_rows_are_exported_as_the_run_that_read_them_did(tmp_path: Path) -> None:
+    """Else half of a merged selection could not be trained on."""
+    rows = make_rows(60, long_response)
+    mapped = [{"q": row["instruction"], "a": row["output"]} for row in rows[:20]]
+    ingest = {"ingest": {"instruction": "q", "response": "a"}}
+    settings = {**GIVEN["settings"], **ingest}
+    one = tacos.select(
+        mapped, 5, run=tmp_path / "one", **{**GIVEN, "settings": settings}
+    )
+    two = tacos.select(rows[20:40], 5, run=tmp_path / "two", **GIVEN)
+    both = tmp_path / "both"
+    tacos.select([], 40, extend=[one, two], run=both, **GIVEN)
+    more = tacos.select(rows[40:], 60, extend=[two, both], **GIVEN)
+    for done, n_rows in ((both, 40), (more, 60), (more.reselect(50), 50)):
+        exported = tacos.export(done, "messages", check=True)
+        assert (exported.n_rows, exported.reasons) == (n_rows, {})
+    # What is asked for at the export holds for all rows.
+    asked = tacos.export(both, "messages", settings=ingest, check=True)
+    assert asked.n_rows == 20
