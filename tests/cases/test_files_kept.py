@@ -317,6 +317,19 @@ def test_a_file_of_somebody_else_is_replaced_with_force_only(
     assert run_command(*words)[0] == 0
 
 
+def test_rows_are_written_after_what_says_whose_they_are(
+    run: Path, tmp_path: Path
+) -> None:
+    """Killed between the two, the same command would not have known its own output."""
+    selected = tmp_path / "selected.jsonl"
+    tacos.reselect(run, 5, output=selected)
+    cleaned = tmp_path / "cleaned.jsonl"
+    tacos.clean(ROWS, cleaned)
+    for rows, beside in ((selected, ".scores.jsonl"), (cleaned, ".dropped.jsonl")):
+        marker = rows.with_name(rows.name + beside)
+        assert marker.stat().st_mtime_ns < rows.stat().st_mtime_ns
+
+
 # Files of other programs
 
 

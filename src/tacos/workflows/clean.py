@@ -161,8 +161,7 @@ def clean(  # noqa: PLR0913 - the options of the command
             lambda: samples.batches(cleaning_rules.columns),
             cleaning_rules,
         )
-        masking = RowMasking(sensitive if mask else ())
-        cleaned_rows.write_kept_rows(samples, dropped, target, masking)
+        # The dropped rows first: beside them, the rows that stay are known to be of this command.
         dropped_file, counts = cleaned_rows.write_dropped_rows(
             source,
             samples,
@@ -170,6 +169,8 @@ def clean(  # noqa: PLR0913 - the options of the command
             target,
             RowMasking(sensitive),
         )
+        masking = RowMasking(sensitive if mask else ())
+        cleaned_rows.write_kept_rows(samples, dropped, target, masking)
         n_kept = int(samples.manifest["n_rows"]) - dropped.height
     ordered = [rule for rule in RULES if rule in chosen]
     return Cleaning(

@@ -161,8 +161,9 @@ def refine(
         store.write_state(STATE, _build_refine_state(chosen, outcome.artifacts))
     rows = _apply_rewrites(selected, changes, outcome.artifacts)
     with files.hold_output(target, sidecar):
-        _write_rows(done, selected, rows, target)
+        # Beside it, the rows are known to be of this command, also if it is killed now.
         writing.write_rows(changes.iter_rows(named=True), sidecar)
+        _write_rows(done, selected, rows, target)
     return Refinement(
         done.run,
         target,

@@ -470,7 +470,8 @@ def _digest_if_present(file: Path) -> str:
 
 
 def _write_rows(done: Selection, output: Path, *, columns: bool) -> None:
-    """Write the selected rows and their sidecar."""
+    """Write the sidecar, beside which the rows are known to be of tacos, and the selected rows."""
+    writing.write_sidecar(done.scores, output)
     rows: Iterable[RawRow] = done.in_input_order["raw"]
     typed = done.typed_rows if writing.has_types(output) else None
     if typed is not None:
@@ -481,4 +482,3 @@ def _write_rows(done: Selection, output: Path, *, columns: bool) -> None:
         writing.write_rows(writing.add_score_columns(rows, done.scores), output)
     else:
         writing.write_rows(rows, output)
-    writing.write_sidecar(done.scores, output)
