@@ -87,10 +87,10 @@ class OldSamples:
                 self._read_original(original) if original.is_file() else None,
             )
 
-    def read_hashes(self, file: str) -> pl.DataFrame:
-        """The content hashes of a file's samples."""
-        of_file = self.samples.scan().filter(pl.col("source") == file)
-        return of_file.select("content_hash").collect()
+    def scan_replaced(self) -> pl.LazyFrame:
+        """File and content hash of the samples of files that are given again."""
+        rows = self.samples.scan().select("source", "content_hash")
+        return rows.filter(pl.col("source").is_in(list(self.replaced)))
 
     def _read_original(self, path: Path) -> OriginalRows:
         """The rows of a part as they were read."""
@@ -150,16 +150,18 @@ class ExtendedSource:
         """Raise `InputError` if a file that is given again, by its name, has no row in common with
         one that it takes the place of: then it is another file.
         """
-        rows = known.scan().select("id", "content_hash").collect()
+        rows = known.scan().select(
+            "content_hash", source=pl.col("id").str.extract(r"(?s)^(.*):\d+$")
+        )
         for part in self.old:
-            for name in sorted(part.replaced):
-                again = rows.filter(pl.col("id").str.starts_with(f"{name}:"))
-                if again.join(part.read_hashes(name), on="content_hash").is_empty():
-                    raise InputError(
-                        f"{name} is also the name of an input of {part.run}, but has none of its "
-                        "rows: rename the new file if its rows are to be added, or extend one run "
-                        "at a time"
-                    )
+            again = part.scan_replaced().join(rows, on=["source", "content_hash"])
+            found = again.select("source").collect()["source"]
+            for name in sorted(part.replaced.difference(found)):
+                raise InputError(
+                    f"{name} is also the name of an input of {part.run}, but has none of its "
+                    "rows: rename the new file if its rows are to be added, or extend one run "
+                    "at a time"
+                )
 
 
 def open_source(
@@ -294,10 +296,10 @@ def _rename_repeated(
     """For each run, its files with other names here, since an earlier run has a file of that name;
     those that are given again keep theirs. Adds the new names to those `taken`.
     """
-    seen = set(given)
+    seen: set[str] = set()
     renamed: list[dict[str, str]] = []
     for names in files:
-        repeated = [name for name in names if name in seen.difference(given)]
+        repeated = [name for name in names if name in seen and name not in given]
         renamed.append({name: _take_free_name(name, taken) for name in repeated})
         seen.update(names)
     return renamed
