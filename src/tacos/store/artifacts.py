@@ -25,7 +25,12 @@ import orjson
 import polars as pl
 
 from tacos.errors import OutputError, RunError
-from tacos.records import REJECTS, OriginalRows, build_reject_frame
+from tacos.records import (
+    REJECTS,
+    OriginalRows,
+    build_reject_frame,
+    conform_table,
+)
 from tacos.store.files import digest_files, explain_os_errors, make_folder
 from tacos.store.tables import read_table, scan_tables, write_table
 
@@ -160,8 +165,12 @@ class Draft:
             part.unlink(missing_ok=True)
             rejects.unlink()
 
-    def write_in_parts(self, table: pl.DataFrame, rejects: pl.DataFrame) -> None:
-        """Write a whole table, in parts of so many rows that one can be read by itself."""
+    def write_in_parts(
+        self, table: pl.DataFrame, schema: pl.Schema, rejects: pl.DataFrame
+    ) -> None:
+        """Write a whole table by its schema, in parts of so many rows that one can be read by
+        itself.
+        """
         n_parts = max(
             1, *(-(-part.height // N_ROWS_PER_PART) for part in (table, rejects))
         )
@@ -169,7 +178,8 @@ class Draft:
             first = number * N_ROWS_PER_PART
             self.write(
                 number,
-                table.slice(first, N_ROWS_PER_PART),
+                # Part by part: the table may have narrower types, and constants.
+                conform_table(table.slice(first, N_ROWS_PER_PART), schema),
                 rejects.slice(first, N_ROWS_PER_PART),
             )
 

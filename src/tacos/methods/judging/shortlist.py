@@ -81,7 +81,8 @@ def shortlist_members(  # noqa: PLR0913 - every rule reads some of them
 
     `members` has a row per (sample, cluster): `id`, `cluster`, `position` (row number of the sample
     in the input), `length` (characters of the response), `tag_set` (the sorted cluster labels of
-    the sample), `grade` (may be null). Its order does not matter.
+    the sample), `grade` (may be null); the rule `all` reads the first three only. Its order does
+    not matter.
 
     `quotas` is the number of rows wanted of each cluster; the rules that count keep `factor` x
     quota, or `factor` x all quotas together from any cluster (`stratified`, `objective`: a sample
@@ -124,7 +125,9 @@ def shortlist_members(  # noqa: PLR0913 - every rule reads some of them
     if not is_kept.all():
         kept = table.filter(is_kept)
         is_by_rule = is_by_rule.filter(is_kept)
-    rule_of_row = pl.when(is_by_rule).then(pl.lit(rule)).otherwise(pl.lit(RESERVE))
+    rule_of_row: pl.Expr = pl.lit(rule)
+    if not is_by_rule.all():
+        rule_of_row = pl.when(is_by_rule).then(rule_of_row).otherwise(pl.lit(RESERVE))
     kept = kept.with_columns(rule=rule_of_row)
 
     capped = kept

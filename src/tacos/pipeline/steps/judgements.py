@@ -160,35 +160,40 @@ def average_grades(tables: Tables, settings: Settings) -> pl.DataFrame:
 
 def _convert_grades(tables: Tables, settings: Settings) -> pl.DataFrame:
     """Grades as scores, by `SCORES`: the input's own, or those of a judge that sees each sample
-    alone, its slow tier where there is one. Rows without a grade are left out.
+    alone, its slow tier where there is one. Rows without a grade are left out. The numbers have the
+    types of grades, which take half the memory.
     """
     grades = tables.get("close_grades", tables["grades"])
-    batches = pool.iterate_average_grades(grades, settings.judge.target)
-    means = pl.concat(batch.drop("id") for batch in batches)
     finder = RowFinder(
         lambda: (
             batch["id"].unique(maintain_order=True) for batch in grades.batches(["id"])
         )
     )
-    homes = tables["shortlist"].scan().select("id", "cluster").collect()
     # A join would take each row of both tables once more.
-    rows = finder.find(homes["id"])
+    found = [
+        (finder.find(batch["id"]).astype(np.int32), batch["cluster"])
+        for batch in tables["shortlist"].batches(["id", "cluster"])
+    ]
+    n_graded = len(finder)
     del finder
+    rows = np.concatenate([rows for rows, _ in found])
+    clusters = pl.concat(clusters for _, clusters in found)
+    del found
     order = np.arange(len(rows))
-    if len(rows) <= means.height:
+    if len(rows) <= n_graded:
         # In the order of the grades, unless many rows have none; runs of 0.2 have it so, too.
         order = np.argsort(rows, kind="stable")
     order = order[rows[order] >= 0]
-    homes = homes.select(pl.all().gather(order))
-    own = means.select(pl.all().gather(rows[order]))
-    del means, rows, order
-    scores = (
-        homes.hstack(own)
-        .rename({"grade": "score"})
-        .with_columns(
-            pl.lit(None).alias("error"),
-            pl.lit(0).alias("n_comparisons"),
-            pl.lit(0).alias("component"),  # grades are all comparable
-        )
+    clusters = clusters.gather(order)
+    rows = rows[order]
+    del order
+    means = pl.concat(pool.iterate_average_grades(grades, settings.judge.target))
+    if not np.array_equal(rows, np.arange(n_graded)):
+        means = means.select(pl.all().gather(rows))
+    scores = means.rename({"grade": "score"}).with_columns(
+        clusters.alias("cluster"),
+        pl.lit(None).alias("error"),
+        pl.lit(0).alias("n_comparisons"),
+        pl.lit(0).alias("component"),  # grades are all comparable
     )
-    return conform_table(scores, SCORES)
+    return scores.select(SCORES.names())

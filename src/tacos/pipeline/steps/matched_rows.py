@@ -40,6 +40,10 @@ class RowFinder:
                 return
         raise ValueError("an id comes twice")
 
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self._rows)
+
     def find(self, ids: pl.Series) -> Ints:
         """The row of each id, shape (ids,); -1 where there is none."""
         rows = np.full(len(ids), -1, np.int64)

@@ -97,6 +97,8 @@ def _read_positions(tables: Tables) -> pl.DataFrame:
 def _read_candidates(tables: Tables, settings: Settings, rule: Rule) -> pl.DataFrame:
     """What the rules read of each (sample, cluster): see `shortlist.shortlist_members`."""
     members = pool_steps.iterate_members(tables, settings)
+    if rule == "all":
+        return pl.concat(batch.select("id", "cluster", "position") for batch in members)
     tag_set = pl.lit([], pl.List(pl.UInt32))
     if rule == "longest-per-tag-set":
         tag_set = pl.col("clusters")
