@@ -134,7 +134,7 @@ def correlate_ranks(
     n_rows = both.height
     if n_rows < 3:
         return Measurement(None, n_rows)
-    if both[one].n_unique() < 2 or both[other].n_unique() < 2:
+    if any(both[name].min() == both[name].max() for name in (one, other)):
         return Measurement(None, n_rows)
     correlation = both.select(pl.corr(one, other, method="spearman"))
     return Measurement(float(correlation.item()), n_rows)

@@ -13,6 +13,7 @@ What it does not know: which selection is better.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,6 +46,8 @@ FIGURES = pl.Schema(
 )
 """The figures of a selection, in order; a mean over no row is null."""
 COUNTS = ("n", "n_scored", "n_clusters")
+N_DEVIATIONS = 12.0
+"""Standard deviations from the mean within which a rank is looked for."""
 
 Figures = dict[str, float | None]
 """Name -> value, by `FIGURES`."""
@@ -150,10 +153,14 @@ class Chance:
         """
         if self.n == 0:
             return None
-        ordered = values.sort().to_numpy().astype(np.float64)
+        ordered = values.sort()
         # An even number of rows has two in the middle.
         middles = {(self.n + 1) // 2, self.n // 2 + 1}
-        expected = [self._rank_chances(rank) @ ordered for rank in sorted(middles)]
+        expected = []
+        for rank in sorted(middles):
+            first, chances = self._rank_chances(rank)
+            near = ordered.slice(first, len(chances)).to_numpy().astype(np.float64)
+            expected.append(chances @ near)
         return round(float(np.mean(expected)), 9)
 
     def expect_distance(self, sizes: pl.Series) -> float | None:
@@ -188,11 +195,19 @@ class Chance:
         excess = a * rest / n_pool * np.exp(log_chance)
         return np.where(is_possible, excess, 0.0)
 
-    def _rank_chances(self, rank: int) -> Floats:
-        """The chance of each place in the sorted pool to be the `rank`-th lowest (from 1) of the
-        rows drawn, shape (rows,).
+    def _rank_chances(self, rank: int) -> tuple[int, Floats]:
+        """The chances of places in the sorted pool to be the `rank`-th lowest (from 1) of the rows
+        drawn: the first of these places (from 0), and the chances, shape (places,).
+
+        Those of all other places together are below 1e-30: the share of rows below that one is
+        about beta distributed, with tails no heavier than those of a normal distribution of variance
+        1 / (4 n + 8) (Marchal and Arbel 2017).
         """
-        places = np.arange(1, self.n_pool + 1, dtype=np.float64)
+        mean = rank / (self.n + 1) * self.n_pool
+        reach = N_DEVIATIONS / (2 * math.sqrt(self.n + 1)) * self.n_pool + 1
+        first = max(0, int(mean - reach))
+        last = min(self.n_pool, int(mean + reach) + 1)
+        places = np.arange(first + 1, last + 1, dtype=np.float64)
         # Below the place rank - 1 rows are drawn, and above it all others.
         n_above = self.n - rank
         is_possible = (places >= rank) & (self.n_pool - places >= n_above)
@@ -201,7 +216,7 @@ class Chance:
         logs = _log_binomial(below, rank - 1)
         logs += _log_binomial(above, n_above)
         chances = np.where(is_possible, np.exp(logs - logs[is_possible].max()), 0.0)
-        return np.asarray(chances / chances.sum())
+        return first, np.asarray(chances / chances.sum())
 
 
 def tabulate_figures(figures: Mapping[str, Mapping[str, float | None]]) -> pl.DataFrame:

@@ -22,9 +22,7 @@ def rank_by_value(
     numbers = np.asarray(values, np.float64)
     # A stable sort of shuffled rows leaves equal values in their random order.
     shuffled = random_rows.shuffle_rows(len(numbers), seed)
-    shuffled_values = numbers[shuffled]
-    order = np.argsort(-shuffled_values, kind="stable")
-    ranked = shuffled[order]
-    ranked_values = numbers[ranked]
-    is_known = np.isfinite(ranked_values)
-    return ranked[is_known]
+    ranked = shuffled[np.argsort(-numbers[shuffled], kind="stable")]
+    del shuffled
+    is_known = np.isfinite(numbers[ranked])
+    return ranked if is_known.all() else ranked[is_known]
