@@ -38,6 +38,7 @@ from pathlib import Path
 from typing import Any
 
 N_PARAMETERS = 1_000_000
+WEIGHTS = b"weights of a checkpoint"
 VERSIONS = {"python": "3.11.7", "torch": "0.0-fake", "trl": "0.0-fake"}
 
 
@@ -99,6 +100,12 @@ def count_tokens(row: dict[str, Any], max_length: int) -> tuple[int, int, str]:
     return n_read, n_read - n_before, "cut" if n_all > max_length else ""
 
 
+def read_rows(file: str) -> list[dict[str, Any]]:
+    """The rows of a file, a line each; other signs that end lines may stand in texts."""
+    with open(file, encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
 def check_rows(request_file: str, result_file: str) -> None:
     """Answer as `tacos.trainers.training_check` does."""
     request = json.loads(Path(request_file).read_text("utf-8"))
@@ -113,7 +120,7 @@ def check_rows(request_file: str, result_file: str) -> None:
         )
         Path(result_file).write_text(json.dumps({"problem": problem}), "utf-8")
         return
-    lines = Path(request["rows_file"]).read_text("utf-8").splitlines()
+    rows = read_rows(request["rows_file"])
     result = {
         "versions": VERSIONS,
         "device": {
@@ -131,9 +138,7 @@ def check_rows(request_file: str, result_file: str) -> None:
             "n_tokens": 100,
             "max_length": 4096,
         },
-        "rows": [
-            count_tokens(json.loads(line), request["max_length"]) for line in lines
-        ],
+        "rows": [count_tokens(row, request["max_length"]) for row in rows],
     }
     Path(result_file).write_text(json.dumps(result), "utf-8")
 
@@ -217,9 +222,7 @@ def train_model(settings: dict[str, Any]) -> None:
     if str(read_fault("fail-at")) in settings["output_dir"]:
         sys.exit("Traceback:\nValueError: The model did not return a loss.")
     rows_file = settings["datasets"][0]["data_files"]
-    rows = [
-        json.loads(line) for line in Path(rows_file).read_text("utf-8").splitlines()
-    ]
+    rows = read_rows(rows_file)
     if read_fault("drop") is not None:
         rows = rows[:-1]
     output = Path(settings["output_dir"])
@@ -270,6 +273,8 @@ def read_checkpoint(folder: str | None) -> tuple[int, list[dict[str, Any]]]:
     """The steps that are done, and their figures."""
     if folder is None:
         return 0, []
+    if (Path(folder) / "model.safetensors").read_bytes() != WEIGHTS:
+        sys.exit("Traceback:\nsafetensors_rust.SafetensorError: incomplete metadata")
     state = json.loads((Path(folder) / "trainer_state.json").read_text("utf-8"))
     return state["global_step"], state["log_history"]
 
@@ -280,6 +285,7 @@ def save_checkpoint(
     """Leave a checkpoint."""
     folder = output / f"checkpoint-{step}"
     folder.mkdir(exist_ok=True)
+    (folder / "model.safetensors").write_bytes(WEIGHTS)
     state = {"global_step": step, "max_steps": n_steps, "log_history": history}
     (folder / "trainer_state.json").write_text(json.dumps(state), "utf-8")
 

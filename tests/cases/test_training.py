@@ -4,6 +4,7 @@ starts, how it goes on after kills, and what is said where something is wrong.
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -155,6 +156,82 @@ def test_a_killed_trainer_loses_nothing(
     assert training.seen_tokens == whole.seen_tokens
     assert training.seconds >= whole.seconds
     assert read_files(place / "out") == read_files(place / "whole")
+
+
+def test_a_damaged_checkpoint_is_named_and_without_it_the_one_before_serves(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train("whole", checkpoint_steps=1).training
+    monkeypatch.setenv("TACOS_FAKE", "kill=5")
+    fail(TrainingError, "was killed", checkpoint_steps=1)
+    last = Path("out/checkpoints/checkpoint-4")
+    (last / "model.safetensors").write_bytes(b"half")
+    says = f"SafetensorError.*if it fails here again, .* remove {last}"
+    said = fail(TrainingError, says, checkpoint_steps=1)
+    assert said.endswith("The same command goes on from step 4")
+    shutil.rmtree(last)
+    training = train(checkpoint_steps=1).training
+    assert training is not None
+    assert whole is not None
+    assert training.n_starts == 3
+    assert training.losses == whole.losses
+    # What came after the checkpoint that was damaged is counted once.
+    assert training.seen_tokens == whole.seen_tokens
+    assert read_files(place / "out") == read_files(place / "whole")
+
+
+@pytest.mark.parametrize("content", ["", '{"key": 1}', None])
+def test_checkpoints_of_a_training_that_is_not_known_are_left_alone(
+    place: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    monkeypatch.setenv("TACOS_FAKE", "kill=3")
+    fail(TrainingError, "was killed", checkpoint_steps=1)
+    plan = Path("out/plan.json")
+    plan.unlink() if content is None else plan.write_text(content)
+    # They could be those of other data.
+    fail(OutputError, "out holds checkpoints, and no plan.json that can be read")
+    assert Path("out/checkpoints/checkpoint-2").is_dir()
+
+
+def test_what_a_kill_at_the_very_end_left_goes(place: Path) -> None:
+    train()
+    Path("out/checkpoints/checkpoint-5").mkdir(parents=True)
+    Path("out/steps.jsonl").write_text("")
+    train()
+    names = sorted(path.name for path in Path("out").iterdir())
+    assert names == [".lock", "data", "model", "trainer.log", "training.json"]
+
+
+def test_a_finished_training_whose_model_is_gone_says_how_to_train_it_again(
+    place: Path,
+) -> None:
+    first = train().training
+    shutil.rmtree("out/model")
+    says = "out/model is no folder: .*; to train it again, remove out/training.json"
+    fail(OutputError, says)
+    Path("out/training.json").unlink()
+    assert train().training == first
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (None, "cannot be read"),
+        ({"version": 9}, "is of another version of tacos"),
+        ({"losses": [["one"]]}, "losses.0.0: "),
+        ({"seconds": None}, "seconds: "),
+    ],
+)
+def test_a_spoilt_manifest_is_one_line_and_can_be_made_again(
+    place: Path, change: dict[str, Any] | None, says: str
+) -> None:
+    first = train().training
+    manifest = Path("out/training.json")
+    values = json.loads(manifest.read_text("utf-8"))
+    manifest.write_text(json.dumps(values | change) if change else "half of")
+    fail(RunError, f"{manifest}.* {says}.*: remove it, and train again")
+    manifest.unlink()
+    assert train().training == first
 
 
 def test_tacos_killed_ends_the_trainer_and_goes_on(place: Path) -> None:
@@ -365,6 +442,30 @@ def test_what_is_wrong_is_said_before_anything_is_made(
 ) -> None:
     fail(kind, says, **given)
     assert not (place / "out" / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("does", "says"),
+    [
+        ("kill -9 $$", "ran out of memory while it read the rows"),
+        ("echo MemoryError >&2; exit 1", "ran out of memory while it read the rows"),
+        # Half of a result, as a full disk leaves it.
+        ("printf '{' > $3; echo No space left >&2; exit 1", "rows: No space left"),
+    ],
+)
+def test_a_check_of_rows_that_ends_early_is_one_line(
+    place: Path, does: str, says: str
+) -> None:
+    program = place / "dying"
+    program.write_text(f"#!/bin/sh\n{does}\n")
+    program.chmod(0o755)
+    fail(ConfigError, says, trainer_python=program)
+    assert not Path("out").exists()
+
+
+def test_a_log_that_cannot_be_written_is_one_line(place: Path) -> None:
+    Path("out/trainer.log").mkdir(parents=True)
+    fail(OutputError, "out/trainer.log cannot be written: Is a directory")
 
 
 def test_a_model_that_is_too_large_is_refused(place: Path) -> None:

@@ -4,6 +4,7 @@ and in company.
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -118,3 +119,21 @@ def test_a_folder_that_transformers_cannot_load_is_one_line(
         model.answer([ask("Hi", 0.0)])
     assert "\n" not in str(caught.value)
     assert "broken" in str(caught.value)
+
+
+def test_a_model_whose_weights_are_no_numbers_is_one_line(
+    python: Path, plain: tuple[Path, list], tmp_path: Path
+) -> None:
+    folder, _ = plain
+    broken = shutil.copytree(folder, tmp_path / "astray")
+    weights = broken / "model.safetensors"
+    content = weights.read_bytes()
+    # The length of the header, the header, and 32-bit floats.
+    start = 8 + int.from_bytes(content[:8], "little")
+    n_floats = (len(content) - start) // 4
+    weights.write_bytes(content[:start] + b"\x00\x00\xc0\x7f" * n_floats)
+    with (
+        TrainedModel(open_model_folder(broken, "chatml"), python) as model,
+        pytest.raises(ModelError, match=r"log-probabilities are no numbers.*lower"),
+    ):
+        model.score_answers([chat("Hi", "Hello.")], 100)

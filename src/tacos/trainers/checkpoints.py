@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,17 @@ class Checkpoint:
             if "loss" in entry
         ]
 
-    def count_tokens(self, resumed_at: Collection[int]) -> int:
+    def count_tokens(self, starts: Sequence[int]) -> int:
         """Tokens that were read up to here, padding not counted.
 
-        TRL counts anew after each of the steps at which it was `resumed_at`.
+        TRL counts anew after each of the steps that it went on from; `starts` are those of all its
+        starts, in their order.
         """
+        resumed_at: set[int] = set()
+        for start in starts:
+            # What came after the step that it goes back to does not count any more.
+            resumed_at = {step for step in resumed_at if step < start} | {start}
+        resumed_at.discard(0)
         total = 0
         last = 0
         for entry in self.state["log_history"]:
@@ -78,5 +84,7 @@ def _read_checkpoint(folder: Path) -> Checkpoint | None:
     except (OSError, ValueError):
         return None
     if not isinstance(state, dict) or state.get("global_step") != step:
+        return None
+    if not isinstance(state.get("log_history"), list) or "max_steps" not in state:
         return None
     return Checkpoint(folder, step, state)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,6 +27,12 @@ HOW_TO = (
 OURS = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV")
 """Variables that would bring our own packages into the trainer's Python."""
 PR_SET_PDEATHSIG = 1
+OUT_OF_MEMORY = re.compile(
+    r"out of memory|OutOfMemoryError|can't allocate memory|MemoryError|Cannot allocate memory"
+    # What C++, Rust and the loader of libraries say.
+    r"|bad_alloc|memory allocation of \d+ bytes failed|failed to map segment",
+    re.IGNORECASE,
+)
 
 
 def find_python(given: str | Path | None = None) -> Path:
@@ -113,6 +120,15 @@ def end_process(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def is_out_of_memory(said: str) -> bool:
+    """Whether a process of the environment has said that memory ended.
+
+    >>> is_out_of_memory("terminate called after throwing an instance of 'std::bad_alloc'")
+    True
+    """
+    return OUT_OF_MEMORY.search(said) is not None
 
 
 def _iterate_places() -> Iterator[Path]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tacos.config.files import digest_file
-from tacos.errors import OutputError, TrainingError
+from tacos.errors import ModelError, OutputError, TrainingError
 from tacos.formats import templates
 from tacos.formats.trainer_folders import LeftOutRow
 from tacos.methods.chats.chat import Chat
@@ -27,6 +27,7 @@ from tacos.trainers import (
     training_rows,
 )
 from tacos.trainers.checkpoints import Checkpoint
+from tacos.trainers.model_folder import check_model_files
 from tacos.trainers.recipe import Recipe
 from tacos.trainers.step_log import StepLog
 from tacos.trainers.trained_folder import Training
@@ -89,6 +90,8 @@ def train_model(
         files.make_folder(folder / trained_folder.DATA)
         plan = _read_or_prepare(rows, job, folder)
         if isinstance(plan, Training):
+            # A process that was killed at the end has not removed all of them.
+            _remove_remains(folder)
             return plan
         note_plan(plan)
         with _explain_resuming(folder):
@@ -112,6 +115,11 @@ def _read_or_prepare(
     plan = read_plan(folder / trained_folder.PLAN)
     is_finished = trained_folder.is_trained_folder(folder)
     if plan is None and not is_finished:
+        if (folder / trained_folder.CHECKPOINTS).exists():
+            raise OutputError(
+                f"{folder} holds checkpoints, and no {trained_folder.PLAN} that can be read and "
+                "says of which training: name another folder, or remove it"
+            )
         try:
             plan = prepare_training(rows, job, data)
         except BaseException:
@@ -130,7 +138,19 @@ def _read_or_prepare(
             f"{folder} holds another training (other data, model, seed or recipe): name another "
             "folder, or remove it"
         )
+    if is_finished:
+        _check_model_is_there(folder)
     return old
+
+
+def _check_model_is_there(folder: Path) -> None:
+    """Raise `OutputError` where the model of a finished training is gone."""
+    try:
+        check_model_files(folder / trained_folder.MODEL)
+    except ModelError as error:
+        raise OutputError(
+            f"{error}; to train it again, remove {folder / trained_folder.MANIFEST} first"
+        ) from None
 
 
 def _run_trainer(
@@ -181,7 +201,7 @@ def _run_trainer(
         variables=variables,
         n_devices=plan.machine.n_devices,
         lock=lock,
-        from_step=from_step,
+        checkpoint=last,
     )
     seconds = run_trl(run, note_step)
     progress.finish(STAGE, n_seen, skipped=False)
@@ -227,7 +247,7 @@ def _collect_training(
         raise TrainingError(
             f"the trainer has ended without a model (see {folder / trained_folder.LOG})"
         )
-    seen = last.count_tokens([start for start in starts if start])
+    seen = last.count_tokens(starts)
     _check_counts(plan, job.recipe, last, seen, folder)
     _move_model(output, folder / trained_folder.MODEL)
     template = templates.read_template(job.recipe.template)
@@ -307,9 +327,10 @@ def _move_model(output: Path, target: Path) -> None:
     """Move the files of the finished model out of the folder of checkpoints."""
     shutil.rmtree(target, ignore_errors=True)
     files.make_folder(target)
-    for path in sorted(output.iterdir()):
-        if path.is_file() and path.name not in NOT_THE_MODEL:
-            path.rename(target / path.name)
+    with files.explain_os_errors(target):
+        for path in sorted(output.iterdir()):
+            if path.is_file() and path.name not in NOT_THE_MODEL:
+                path.rename(target / path.name)
 
 
 def _remove_remains(folder: Path) -> None:

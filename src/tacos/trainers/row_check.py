@@ -6,6 +6,7 @@ See `tacos.trainers.training_check`, which does it there.
 from __future__ import annotations
 
 import json
+import signal
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -133,14 +134,23 @@ def _run_script(python: Path, request: dict[str, Any], model: str) -> dict[str, 
             _, said = process.communicate()
         finally:
             environment.end_process(process)
-        if not result_file.is_file():
-            lines = said.decode("utf-8", "replace").strip().splitlines()
-            last = lines[-1] if lines else f"exit code {process.returncode}"
-            raise ConfigError(f"{python} cannot read the rows: {last}")
+        if process.returncode != 0 or not result_file.is_file():
+            text = said.decode("utf-8", "replace")
+            raise ConfigError(_explain_end(python, process.returncode, text))
         result: dict[str, Any] = json.loads(result_file.read_bytes())
     if "problem" in result:
         raise ConfigError(result["problem"])
     return result
+
+
+def _explain_end(python: Path, code: int, said: str) -> str:
+    """Why there is no result, in one line."""
+    # The system kills, without a word, what takes too much memory.
+    if code == -signal.SIGKILL or environment.is_out_of_memory(said):
+        return f"{python} ran out of memory while it read the rows: free some, or take fewer rows"
+    lines = said.strip().splitlines()
+    last = lines[-1] if lines else f"exit code {code}"
+    return f"{python} cannot read the rows: {last}"
 
 
 def _check_failures(check: RowCheck) -> None:

@@ -28,20 +28,19 @@ class StepLog:
         self._append({"step": step, "seconds": round(seconds, 3)})
 
     def count_earlier_seconds(self) -> float:
-        """Seconds of earlier starts up to the checkpoint that the next start went on from."""
-        total = 0.0
+        """Seconds of earlier starts up to the checkpoint that this one went on from."""
+        before = 0.0
         seconds_at: dict[int, float] = {}
         for entry in _read_entries(self._file):
             if "start" in entry:
-                total += seconds_at.get(entry["start"], 0.0)
-                seconds_at = {}
+                before = seconds_at.get(entry["start"], 0.0)
             else:
-                seconds_at[entry["step"]] = entry["seconds"]
-        return total
+                seconds_at[entry["step"]] = before + entry["seconds"]
+        return before
 
     @staticmethod
     def read_starts(file: Path) -> list[int]:
-        """The step from which each start went on."""
+        """The step from which each start went on, in their order."""
         return [entry["start"] for entry in _read_entries(file) if "start" in entry]
 
     def _append(self, entry: dict[str, Any]) -> None:

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
+from pydantic import TypeAdapter, ValidationError
 
 from tacos.errors import RunError
 from tacos.store import files, folders
@@ -127,6 +128,7 @@ def read_training(folder: Path) -> Training:
         RunError: The folder holds no finished training, or one of another version.
     """
     path = folder / MANIFEST
+    again = "remove it, and train again"
     try:
         values = orjson.loads(path.read_bytes())
     except FileNotFoundError:
@@ -135,14 +137,15 @@ def read_training(folder: Path) -> Training:
             "name another folder"
         ) from None
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read ({error}): train again") from None
+        raise RunError(f"{path} cannot be read ({error}): {again}") from None
     if not isinstance(values, Mapping) or values.get("version") != VERSION:
-        raise RunError(f"{path} is of another version of tacos: train again")
-    names = {field.name for field in fields(Training)}
-    if names - set(values):
-        missing = min(names - set(values))
-        raise RunError(f"{path} says nothing of {missing}: train again")
-    return Training(**{name: values[name] for name in names})
+        raise RunError(f"{path} is of another version of tacos: {again}")
+    try:
+        return TypeAdapter(Training).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise RunError(f"{path}: {name}: {first['msg']}: {again}") from None
 
 
 def write_training(training: Training, folder: Path) -> Path:

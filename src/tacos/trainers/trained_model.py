@@ -18,7 +18,7 @@ from typing import IO, Any, Literal
 
 import orjson
 
-from tacos.errors import ModelError
+from tacos.errors import ModelError, explain_temporary_files
 from tacos.records import Reply, Request, canonical_hash
 from tacos.trainers import environment
 from tacos.trainers.model_folder import ModelFolder
@@ -31,6 +31,7 @@ N_SCORED = 32
 """Answers that are scored in one go, between two looks at the progress."""
 N_SHOWN = 300
 """Characters of what a process said before it failed."""
+OUT_OF_MEMORY = "out of memory: take a smaller model, or shorter answers"
 SEED_DIGITS = 15
 """Hex digits of a question's key that seed its random numbers."""
 
@@ -201,10 +202,11 @@ class TrainedModel:
         if self._process is not None:
             return self._process
         enter = self._open.enter_context
-        said = enter(tempfile.TemporaryFile())  # noqa: SIM115 - entered
-        template = enter(tempfile.NamedTemporaryFile(suffix=".jinja"))  # noqa: SIM115
-        template.write(self.folder.template.encode())
-        template.flush()
+        with explain_temporary_files():
+            said = enter(tempfile.TemporaryFile())  # noqa: SIM115 - entered
+            template = enter(tempfile.NamedTemporaryFile(suffix=".jinja"))  # noqa: SIM115
+            template.write(self.folder.template.encode())
+            template.flush()
         process = environment.start_process(
             self.python,
             [WORKER, self.folder.path, template.name, self.dtype],
@@ -227,14 +229,22 @@ class TrainedModel:
             raise self._explain_end(process)
         reply: dict[str, Any] = orjson.loads(line)
         if "error" in reply:
-            raise ModelError(f"{self.folder.path}: {reply['error']}")
+            raise self._explain_error(reply["error"])
         return reply
+
+    def _explain_error(self, said: str) -> ModelError:
+        """Why the model cannot be asked, in one line."""
+        if environment.is_out_of_memory(said):
+            said = OUT_OF_MEMORY
+        return ModelError(f"{self.folder.path}: {said}")
 
     def _explain_end(self, process: subprocess.Popen[bytes]) -> ModelError:
         """Why the process ended, in one line."""
         code = process.wait()
         said = self._read_last_line()
         self.close()
+        if environment.is_out_of_memory(said):
+            return self._explain_error(said)
         if code < 0:
             name = signal.Signals(-code).name
             return ModelError(

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from tacos.methods.chats.trainer_rows import Layout
 from tacos.store import files
 from tacos.trainers.forecast import Forecast
@@ -55,16 +57,8 @@ def write_plan(plan: TrainingPlan, file: Path) -> None:
 def read_plan(file: Path) -> TrainingPlan | None:
     """The plan in a file; None where there is none, or one of another version."""
     try:
-        values = json.loads(file.read_bytes())
-        return TrainingPlan(
-            **{
-                **values,
-                "forecast": Forecast(**values["forecast"]),
-                "machine": Machine(**values["machine"]),
-                "model_size": ModelSize(**values["model_size"]),
-            }
-        )
-    except (OSError, ValueError, TypeError, KeyError):
+        return TypeAdapter(TrainingPlan).validate_json(file.read_bytes())
+    except (OSError, ValidationError):
         return None
 
 
@@ -74,7 +68,7 @@ def _list_cautions(plan: TrainingPlan) -> list[str]:
     if forecast.memory > machine.memory:
         cautions.append(
             f"about {forecast.memory / 1e9:,.1f} GB of memory are needed, and {machine.name} has "
-            f"{machine.memory / 1e9:,.1f}: it may run out (--set gradient_checkpointing=true, "
-            "micro_batch_size=1)"
+            f"{machine.memory / 1e9:,.1f}: it may run out (--set gradient_checkpointing=true "
+            "--set micro_batch_size=1)"
         )
     return cautions

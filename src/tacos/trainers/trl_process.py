@@ -20,16 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from tacos.errors import OutputError, TrainingError
+from tacos.store.files import explain_os_errors
 from tacos.trainers import environment
+from tacos.trainers.checkpoints import Checkpoint
 
 SCRIPT = "trl.scripts.sft"
 LAUNCHER = "accelerate.commands.launch"
 N_KEPT = 200
 """Lines of the log that are looked at for the reason of a failure."""
-OUT_OF_MEMORY = re.compile(
-    r"out of memory|OutOfMemoryError|can't allocate memory|MemoryError|Cannot allocate memory",
-    re.IGNORECASE,
-)
 NO_SPACE = re.compile(
     # The last two are torch's words for a file that it could not write to its end.
     r"No space left on device|Disk quota exceeded|unexpected pos|failed writing file"
@@ -50,8 +48,8 @@ class TrlRun:
     n_devices: int
     lock: int
     """The file that stays locked while the trainer lives."""
-    from_step: int
-    """The step of the checkpoint that it goes on from; 0 at the start."""
+    checkpoint: Checkpoint | None
+    """What it goes on from; None at the start."""
 
 
 def run_trl(run: TrlRun, note_step: Callable[[int], None]) -> float:
@@ -73,9 +71,10 @@ def run_trl(run: TrlRun, note_step: Callable[[int], None]) -> float:
     assert process.stdout is not None
     last_lines: deque[str] = deque(maxlen=N_KEPT)
     seconds = 0.0
-    step = run.from_step
+    from_step = run.checkpoint.step if run.checkpoint else 0
+    step = from_step
     try:
-        with run.log_file.open("ab") as log:
+        with explain_os_errors(run.log_file), run.log_file.open("ab") as log:
             for line in process.stdout:
                 log.write(line)
                 log.flush()
@@ -92,7 +91,10 @@ def run_trl(run: TrlRun, note_step: Callable[[int], None]) -> float:
         environment.end_process(process)
         process.stdout.close()
     if process.returncode != 0:
-        raise _explain_failure(process.returncode, list(last_lines), run.log_file)
+        unread = run.checkpoint.folder if run.checkpoint and step == from_step else None
+        raise _explain_failure(
+            process.returncode, list(last_lines), run.log_file, unread
+        )
     return seconds
 
 
@@ -145,10 +147,11 @@ def _explain_failure(
     code: int,
     lines: list[str],
     log_file: Path,
+    unread: Path | None,
 ) -> TrainingError | OutputError:
-    """Why TRL has stopped, and what to do."""
+    """Why TRL has stopped, and what to do; `unread` is a checkpoint after which it took no step."""
     text = "\n".join(lines)
-    if OUT_OF_MEMORY.search(text):
+    if environment.is_out_of_memory(text):
         return TrainingError(
             "the trainer ran out of memory: compute layers twice (--set "
             "gradient_checkpointing=true, which leaves the recipe's hash), hold fewer rows at once "
@@ -163,4 +166,9 @@ def _explain_failure(
         return TrainingError(f"the trainer was killed (signal {-code}){hint}")
     errors = [line for line in lines if ERROR_LINE.match(line)]
     said = errors[-1] if errors else f"exit code {code}"
-    return TrainingError(f"the trainer has failed: {said} (see {log_file})")
+    hint = (
+        f"; if it fails here again, its checkpoint is damaged: remove {unread}"
+        if unread
+        else ""
+    )
+    return TrainingError(f"the trainer has failed: {said} (see {log_file}){hint}")

@@ -21,6 +21,7 @@ stands beside it in a batch.
 """
 
 import json
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -311,6 +312,11 @@ class Reader:
                 chosen = numbers[place, first:last, None]
                 scores = logits.log_softmax(-1).gather(-1, chosen)
                 total += float(scores.double().sum())
+            if not math.isfinite(total):
+                raise WorkerError(
+                    "its log-probabilities are no numbers, as after a training that went astray: "
+                    "train it with a lower learning rate"
+                )
             sums.append(total)
         return sums
 
@@ -367,8 +373,6 @@ def cut_batches(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
 def describe_error(error: Exception) -> str:
     """The first line of an error."""
     lines = str(error).strip().splitlines()
-    if "out of memory" in str(error).lower():
-        return "out of memory: take a smaller model, or shorter answers"
     return lines[0] if lines else type(error).__name__
 
 

@@ -90,6 +90,22 @@ def test_our_packages_stay_out_and_threads_as_the_user_says(
     assert environment.build_variables("owner/name", 7)["OMP_NUM_THREADS"] == "7"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB.",
+        "RuntimeError: [enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory",
+        "pyarrow.lib.ArrowMemoryError: malloc of size 64 failed",
+        "  what():  std::bad_alloc",
+        "memory allocation of 4096 bytes failed",
+        "ImportError: libtorch.so: failed to map segment from shared object",
+    ],
+)
+def test_what_says_that_memory_ended(said: str) -> None:
+    assert environment.is_out_of_memory(said)
+    assert not environment.is_out_of_memory("RuntimeError: a loss is needed")
+
+
 def test_a_process_ends_with_all_that_it_started() -> None:
     sleeper = (
         "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"

@@ -3,6 +3,7 @@
 import json
 import stat
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,8 @@ def make_training(folder: Path, template: str) -> None:
     from tacos.trainers.recipe import read_recipe
 
     recipe = read_recipe("tiny")
-    values = dict.fromkeys(Training.__dataclass_fields__)
+    empty = {"str": "", "int": 0, "float": 0.0, "list[list[float]]": []}
+    values = {field.name: empty.get(field.type, {}) for field in fields(Training)}
     values |= {
         "recipe": recipe.model_dump(mode="json"),
         "template": template,
