@@ -493,6 +493,10 @@ def test_counted_tokens_are_kept_and_of_one_pool(selected: Path, place: Path) ->
     prove(selected, match="tokens", plan_only=True)
     with pytest.raises(RunError, match="tokens of another pool, base model or recipe"):
         prove(selected, match="tokens", values=["max_length=9"], plan_only=True)
+    # Before anything is declared, nobody is bound by what was counted.
+    with pytest.raises(ConfigError, match="reads 4,096 tokens at most"):
+        prove(selected, "new", match="tokens", values=["max_length=9999"])
+    assert prove(selected, "new", match="tokens", plan_only=True).results.plan
 
 
 def test_tokens_that_nobody_can_count_are_refused(

@@ -86,6 +86,74 @@ def test_a_trainer_that_fails_half_way_loses_nothing(
     assert read_results() == read_results(finished)
 
 
+@pytest.mark.parametrize("content", ["", "[]", "half of a row"])
+def test_rows_of_an_arm_that_were_changed_are_written_again(
+    selected: Path, place: Path, finished: Path, content: str
+) -> None:
+    copy_experiment(finished, ("random", 1))
+    rows = Path("out/data/random/seed-1.jsonl")
+    kept = rows.read_bytes()
+    rows.write_text(content)
+    prove(selected, **SHORT)
+    assert rows.read_bytes() == kept
+    assert read_results() == read_results(finished)
+
+
+@pytest.mark.parametrize("content", ["half of", "[]", "5", "null", '"text"'])
+def test_a_spoilt_file_of_scores_or_of_a_training_is_named(
+    selected: Path, place: Path, finished: Path, content: str
+) -> None:
+    copy_experiment(finished)
+    scores = Path("out/scores/random/seed-1.jsonl")
+    kept = scores.read_bytes()
+    scores.write_text(content)
+    fail(
+        RunError, f"{scores}.*: delete it, and run the same command", selected, **SHORT
+    )
+    words = kept.replace(b'"log_probability":', b'"log_probability":"x","other":')
+    scores.write_bytes(words)
+    fail(
+        RunError, f"{scores}.*: delete it, and run the same command", selected, **SHORT
+    )
+    scores.write_bytes(kept)
+    manifest = Path("out/trained/random/seed-1/training.json")
+    manifest.write_text(content)
+    fail(RunError, f"{manifest}.*: remove it, and train again", selected, **SHORT)
+    manifest.unlink()
+    prove(selected, **SHORT)
+    assert read_results() == read_results(finished)
+
+
+def test_items_without_room_for_an_answer_stop_it_after_the_first_model(
+    selected: Path, place: Path
+) -> None:
+    long = [{"instruction": f"{i} and? " * 600, "output": "Yes."} for i in range(3)]
+    write_lines(Path("long.jsonl"), long)
+    says = r"answer-loss can measure no item: .* 512 tokens or more \(max_length\)"
+    fail(InputError, says, selected, held_out="long.jsonl", **SHORT)
+    assert len(list(Path("out/scores").glob("*/*.jsonl"))) == 1
+    # An instrument that does not decide is left out.
+    given = {"held_out": "long.jsonl", "primary": "preference", "output": "out2"}
+    results = prove(selected, **given, **SHORT).results
+    assert {part.instrument for part in results.comparisons} == {
+        "preference",
+        "preference-matched",
+    }
+    assert "answer-loss: 3 of 3 items left out" in " ".join(results.left_out)
+
+
+def test_a_pool_that_the_items_leave_nothing_of_says_so(
+    selected: Path, place: Path
+) -> None:
+    asked = [
+        {"instruction": row["instruction"], "output": "Yes."} for row in make_rows(120)
+    ]
+    write_lines(Path("asked.jsonl"), asked)
+    says = r"the whole pool \(\d rows? without 11\d that ask what the models are measured on"
+    fail(InputError, says, selected, held_out="asked.jsonl")
+    assert not Path("out").exists()
+
+
 def test_arms_before_one_that_fails_are_kept(
     selected: Path, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,9 +134,12 @@ def plan_arms(
     """
     if len(pool.selected) == pool.rows.height:
         n_rows = count_words(pool.rows.height, "row")
+        n_removed = sum(pool.removed.values())
+        without = f" without {n_removed:,} that ask what the models are measured on"
         raise InputError(
-            f"the selection is the whole pool ({n_rows}): there is nothing to compare it with; "
-            "give a run that left rows out"
+            f"the selection is the whole pool ({n_rows}{without if n_removed else ''}): there is "
+            "nothing to compare it with; give a run that left "
+            f"{'other ' if n_removed else ''}rows out"
         )
     planned = []
     for name in names:

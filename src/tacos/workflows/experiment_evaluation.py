@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tacos.counts import count_words
+from tacos.errors import InputError
 from tacos.methods.evaluating.experiment_items import ExperimentItem
 from tacos.methods.evaluating.experiment_plan import (
     ArmName,
@@ -144,6 +145,28 @@ def _collect_results(
     )
 
 
+def check_scores(experiment: Experiment, arm: ArmName, seed: int) -> None:
+    """Look at the scores of a model, if it has any.
+
+    Raises:
+        InputError: The instrument that decides can measure no item.
+        RunError: They cannot be read, or are not those of these items.
+    """
+    plan = experiment.plan
+    scores = read_scores(experiment.folder, arm, seed, experiment.items)
+    members = list_instruments(experiment.items).get(plan.primary)
+    if scores is None or members is None:
+        return
+    own = _pick_scores(plan.primary, members, experiment.items, scores)
+    if np.isfinite(measure_items(plan.primary, own)).any():
+        return
+    raise InputError(
+        f"{plan.primary} can measure no item: the question of each alone has {plan.max_length:,} "
+        "tokens or more (max_length); give items with shorter questions, raise max_length (--set "
+        "max_length=...), or let another instrument decide (--primary), in another folder (-o)"
+    )
+
+
 def _list_circles(experiment: Experiment, duels: ArmDuels | None) -> tuple[str, ...]:
     """What the judge had to do with the selection; by its name alone before it has judged."""
     if duels is not None and duels.circular:
@@ -200,7 +223,9 @@ def _describe_training(
         n_steps=manifest.steps if manifest else None,
         seconds=manifest.seconds if manifest else None,
         means={
-            name: float(np.nanmean(values[name][(arm, seed)])) for name in instruments
+            name: float(np.nanmean(own))
+            for name in instruments
+            if np.isfinite(own := values[name][(arm, seed)]).any()
         },
         strata=strata,
     )

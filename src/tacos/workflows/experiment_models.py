@@ -188,7 +188,7 @@ def read_scores(
                 ]
                 for item in members
             ]
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         raise RunError(f"{path} lacks items of the plan: {MEASURE_ANEW}") from None
     return scores
 

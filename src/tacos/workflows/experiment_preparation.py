@@ -137,23 +137,19 @@ def prepare_experiment(
 
 
 def write_inputs(experiment: Experiment) -> None:
-    """Write items and the rows of every training, as far as they are not there."""
+    """Write items and the rows of every training: also those that are there, which a user may have
+    changed.
+    """
     folder = experiment.folder
     for name, members in experiment.items.items():
-        place = folder.place_items(name)
-        if not place.is_file():
-            experiment_folder.write_items(place, members)
+        experiment_folder.write_items(folder.place_items(name), members)
     for arm in experiment.plan.arms:
         if arm.name == "untrained":
             continue
         for seed in arm.seeds:
-            place = folder.place_rows(arm.name, seed)
-            if not place.is_file():
-                places = draw_arm(
-                    experiment.pool, arm.name, experiment.plan.match, seed
-                )
-                rows = experiment.pool.read_rows(places)
-                experiment_folder.write_rows(place, rows)
+            places = draw_arm(experiment.pool, arm.name, experiment.plan.match, seed)
+            rows = experiment.pool.read_rows(places)
+            experiment_folder.write_rows(folder.place_rows(arm.name, seed), rows)
 
 
 def _list_test_sets(

@@ -22,6 +22,7 @@ from tacos.trainers.training_preparation import (
 from tacos.workflows.chat_pool import read_chat_pool
 from tacos.workflows.experiment_arms import ExperimentPool
 from tacos.workflows.experiment_folder import (
+    PLAN,
     TOKENS,
     ExperimentFolder,
     write_json,
@@ -42,14 +43,20 @@ def count_pool_tokens(
     Raises:
         ConfigError: There is no environment, or the tokenizer cannot be loaded.
         InputError: No selected row can be trained on.
-        RunError: The file in the folder is of another pool, model or recipe.
+        RunError: The file of a declared experiment is of another pool, model or recipe.
     """
     key = canonical_hash(
         [pool.pool_hash, maker.recipe.hash, digest_model(maker.base_model)]
     )
     place = folder.root / TOKENS
-    if place.is_file():
-        return _read_tokens(place, key, pool.rows.height)
+    tokens = _read_tokens(place, key, pool.rows.height)
+    if tokens is not None:
+        return tokens
+    if place.is_file() and (folder.root / PLAN).is_file():
+        raise RunError(
+            f"{place} has the tokens of another pool, base model or recipe: give the same options "
+            "and data, or name another folder (-o)"
+        )
     tokens = _count_rows(pool, maker)
     if not tokens[pool.selected].sum():
         raise InputError(
@@ -76,17 +83,14 @@ def _count_rows(pool: ExperimentPool, maker: ModelMaker) -> Ints:
     return tokens
 
 
-def _read_tokens(place: Path, key: str, n_rows: int) -> Ints:
-    """The tokens that were counted before."""
+def _read_tokens(place: Path, key: str, n_rows: int) -> Ints | None:
+    """The tokens that were counted before; None where there are none of this pool, model and
+    recipe.
+    """
     try:
         content = orjson.loads(place.read_bytes())
         tokens = np.array(content["tokens"], np.int64)
         is_same = content["key"] == key and tokens.shape == (n_rows,)
     except (OSError, ValueError, KeyError, TypeError):
-        is_same = False
-    if not is_same:
-        raise RunError(
-            f"{place} has the tokens of another pool, base model or recipe: give the same options "
-            "and data, or name another folder (-o)"
-        )
-    return tokens
+        return None
+    return tokens if is_same else None

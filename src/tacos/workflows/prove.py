@@ -31,7 +31,11 @@ from tacos.trainers.row_check import Device
 from tacos.workflows import arguments, experiment_folder, kept_files
 from tacos.workflows.experiment_answers import answer_questions
 from tacos.workflows.experiment_duels import choose_judging, judge_arms
-from tacos.workflows.experiment_evaluation import Experiment, write_results
+from tacos.workflows.experiment_evaluation import (
+    Experiment,
+    check_scores,
+    write_results,
+)
 from tacos.workflows.experiment_folder import ExperimentFolder
 from tacos.workflows.experiment_forecast import (
     ExperimentForecast,
@@ -43,7 +47,6 @@ from tacos.workflows.experiment_models import (
     ModelMaker,
     drop_model,
     is_measured,
-    read_scores,
     score_arm,
     train_arm,
 )
@@ -149,7 +152,7 @@ def prove(  # noqa: PLR0913 - the options of the command
         ConfigError: A recipe, model, arm, judge or instrument is wrong or missing.
         FailureRateError: Models or the judge answer hardly anything.
         IncompleteError: A question was not judged in both orders; the same call goes on.
-        InputError: The run has no selection, or the items cannot be read.
+        InputError: The run has no selection, or the items cannot be read or measured.
         ModelError: The base model lacks something, or a process that asks a model was killed.
         OutputError: The folder holds something else, or cannot be written.
         RunError: The folder holds an experiment that was declared otherwise, or is in use.
@@ -303,7 +306,7 @@ def _run_trainings(
     trainings = experiment.plan.list_trainings()
     for arm, seed in trainings:
         # What is spoilt is said before hours of training, not after them.
-        read_scores(experiment.folder, arm, seed, experiment.items)
+        check_scores(experiment, arm, seed)
     for number, (arm, seed) in enumerate(trainings, 1):
         folder = experiment.folder
         judging = experiment.judging
@@ -322,6 +325,7 @@ def _run_trainings(
             experiment.items,
             progress,
         )
+        check_scores(experiment, arm, seed)
         if judging is not None:
             answer_questions(
                 folder,

@@ -195,10 +195,12 @@ def _compare_values(
     part: InstrumentValues,
     pair: Pair,
 ) -> ArmDifference | None:
-    """The difference of two arms by their values; None if a training of theirs is missing."""
+    """The difference of two arms by their values; None if a training of theirs is missing, or no
+    item can be measured.
+    """
     stacked = [_stack_arm(plan, part, name) for name in pair]
     values, others = stacked
-    if values is None or others is None:
+    if values is None or others is None or not len(part.clusters):
         return None
     return compare_arms(
         values,
