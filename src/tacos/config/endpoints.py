@@ -80,7 +80,9 @@ class LLMSettings(SettingsSection):
     retries: int = Field(6, ge=0)
     """Attempts after the first one, with pauses that double from about half a second."""
     max_wait: float = Field(900, gt=0)
-    """The longest Retry-After to wait for, in seconds."""
+    """The longest Retry-After to wait for, and how long to go on while every request is refused
+    (429), in seconds.
+    """
     stop_early: bool = True
     """Whether a stage stops as soon as its answers show that too many of them cannot be used (a
     test on questions drawn at random; it errs in at most 2% of runs in which no more than four

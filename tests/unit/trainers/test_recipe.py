@@ -87,6 +87,12 @@ def test_a_manifest_keeps_a_recipe_whole() -> None:
         ("nowhere.toml", [], "nowhere.toml does not exist; check the name"),
         ("tiny", ["epoch=2"], "no value 'epoch'; did you mean 'epochs'"),
         ("tiny", ["epochs=0"], "epochs must be above 0, not 0"),
+        ("tiny", ["epochs=inf"], "epochs must be a finite number, not inf"),
+        (
+            "tiny",
+            ["max_gradient=1e999"],
+            "max_gradient must be a finite number, not inf",
+        ),
         ("tiny", ["epochs=many"], "epochs must be a number, not 'many'"),
         (
             "tiny",
