@@ -200,8 +200,8 @@ class Chance:
         drawn: the first of these places (from 0), and the chances, shape (places,).
 
         Those of all other places together are below 1e-30: the share of rows below that one is
-        about beta distributed, with tails no heavier than those of a normal distribution of variance
-        1 / (4 n + 8) (Marchal and Arbel 2017).
+        about beta distributed, with tails no heavier than those of a normal distribution of
+        variance 1 / (4 n + 8) (Marchal and Arbel 2017).
         """
         mean = rank / (self.n + 1) * self.n_pool
         reach = N_DEVIATIONS / (2 * math.sqrt(self.n + 1)) * self.n_pool + 1
