@@ -257,5 +257,5 @@ def test_rows_are_exported_as_the_run_that_read_them_did(tmp_path: Path) -> None
         exported = tacos.export(done, "messages", check=True)
         assert (exported.n_rows, exported.reasons) == (n_rows, {})
     # What is asked for at the export holds for all rows.
-    asked = tacos.export(both, "messages", settings=ingest, check=True)
+    asked = tacos.export(more, "messages", settings=ingest, check=True)
     assert asked.n_rows == 20
