@@ -10,7 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import pairwise, repeat
+from itertools import chain, pairwise, repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -105,22 +105,19 @@ def tf_idf_matrix(
 
     An entry is (1 + ln count) * weight, and each row is scaled to length 1 (or empty).
     """
-    numbers: list[int] = []
-    lengths: list[int] = []
-    find_column = columns.get
-    for words in texts:
-        # By `map`, because this is the tagger's longest loop.
-        known = list(map(find_column, _build_n_grams(words), repeat(-1)))
-        numbers += known
-        lengths.append(len(known))
+    n_grams = [_build_n_grams(words) for words in texts]
+    lengths = np.array([len(own) for own in n_grams], dtype=np.int64)
+    numbers = np.fromiter(
+        map(columns.get, chain.from_iterable(n_grams), repeat(-1)),
+        dtype=np.int64,
+        count=int(lengths.sum()),
+    )
 
     # One cell per text and n-gram, in the order of the texts, then of the columns.
     n_columns = len(columns)
-    text_of_number = np.repeat(np.arange(len(texts)), lengths)
-    flat = np.array(numbers, dtype=np.int64)
-    is_known = flat >= 0
-    cells = text_of_number[is_known] * n_columns + flat[is_known]
-    distinct, counts = np.unique(cells, return_counts=True)
+    is_known = numbers >= 0
+    rows = np.repeat(np.arange(len(texts)) * n_columns, lengths)
+    distinct, counts = np.unique((rows + numbers)[is_known], return_counts=True)
     text, column = np.divmod(distinct, max(n_columns, 1))
     frequencies = 1 + np.log(counts)
     values = frequencies * weights[column]

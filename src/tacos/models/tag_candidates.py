@@ -11,6 +11,7 @@ a probability; it was fitted on scores of instructions that the scorer had not s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,8 @@ from tacos.models.tag_phrases import MAX_MENTIONS, Lexicon
 
 N_SCORED = 20
 WIDTH = N_SCORED + MAX_MENTIONS
+N_COMPARED = 32
+"""The texts whose candidates are compared together."""
 N_GROUPS = 64
 """The groups of scores whose maxima bound the best ones."""
 NAMES = (
@@ -129,66 +132,55 @@ def propose_candidates(
         shape,
         dtype=np.bool_,
     )
-    # The first places are for the tags that score highest.
-    best_tags = _find_best_tags(known.columns, scores)
-    n_scored = best_tags.shape[1]
+    # The first places are for the tags that score highest, ascending by tag.
+    n_scored = min(N_SCORED, scores.shape[1])
+    best_columns = find_largest(scores, n_scored)
+    best_tags = np.sort(_invert_columns(known.columns)[best_columns], axis=1)
     candidates[:, :n_scored] = best_tags
 
-    for row, stems in enumerate(texts):
-        named = set(known.lexicon.mentions(stems))
-        scored = best_tags[row].tolist()
-        is_named = [tag in named for tag in scored]
-        mentioned[row, :n_scored] = is_named
+    # Which of them are mentioned, by their columns; one more column for tags without one
+    text, tag = known.lexicon.find_mentions(texts)
+    column = known.columns[tag]
+    is_named = np.zeros((len(texts), scores.shape[1] + 1), dtype=np.bool_)
+    is_named[text, column] = True
+    rows = np.arange(len(texts))[:, None]
+    mentioned[:, :n_scored] = is_named[rows, known.columns[best_tags]]
 
-        # Tags that are only mentioned come after those that score.
-        only_named = sorted(named.difference(scored))
-        end = n_scored + len(only_named)
-        candidates[row, n_scored:end] = only_named
-        mentioned[row, n_scored:end] = True
+    # Tags that are only mentioned come after those that score.
+    is_best = np.zeros_like(is_named)
+    is_best[rows, best_columns] = True
+    is_only_named = ~is_best[text, column]
+    text = text[is_only_named]
+    tag = tag[is_only_named]
+    order = np.lexsort((tag, text))
+    # `text` is ascending before and after
+    place = n_scored + np.arange(len(text)) - np.searchsorted(text, text)
+    candidates[text, place] = tag[order]
+    mentioned[text, place] = True
     return candidates, mentioned
 
 
-def _find_best_tags(columns: Ids, scores: Matrix) -> Ids:
-    """Find the `N_SCORED` tags of the highest scores, ascending by tag: (texts, N_SCORED)."""
-    n_learned = scores.shape[1]
-    n_scored = min(N_SCORED, n_learned)
-    # The lowest score that is among the best; values are parted much faster than their places.
-    lowest = find_nth_largest(scores, n_scored)
-    is_best = scores >= lowest[:, None]
-    n_best = is_best.sum(axis=1)
-    for row in np.flatnonzero(n_best > n_scored):
-        # Of equal ones at the edge, those in the first columns stay.
-        (equal,) = np.nonzero(scores[row] == lowest[row])
-        is_best[row, equal[n_scored - n_best[row] :]] = False
-    best_columns = np.flatnonzero(is_best).reshape(-1, n_scored) % n_learned
-    best_tags = _invert_columns(columns)[best_columns]
-    return np.sort(best_tags, axis=1)
+def find_largest(rows: Matrix, n: int) -> Ids:
+    """Find the columns of the n largest numbers of each row, for n up to `N_GROUPS`: (rows, n).
 
+    The largest comes first, of equal ones the first.
 
-def find_nth_largest(rows: Matrix, n: int) -> Matrix:
-    """Find the n-th largest number of each row, for n up to `N_GROUPS`; shape (rows,).
-
-    >>> find_nth_largest(np.array([[3, 1, 2], [5, 5, 4]], dtype=np.float32), 2).tolist()
-    [2.0, 5.0]
+    >>> find_largest(np.array([[3, 1, 2], [5, 5, 4]], dtype=np.float32), 2).tolist()
+    [[0, 2], [0, 1]]
     """
     n_rows, n_columns = rows.shape
+    bounds = np.full(n_rows, -np.inf, dtype=np.float32)
     height = n_columns // N_GROUPS
-    if height < 2:
-        return _part_rows(rows, n)
-    # At least n numbers reach the n-th largest of the groups' maxima, and few others do.
-    groups = rows[:, : height * N_GROUPS].reshape(n_rows, height, N_GROUPS)
-    bounds = _part_rows(groups.max(axis=1), n)
-    row, column = np.nonzero(rows >= bounds[:, None])
-    values = rows[row, column]
-    descending = values[np.lexsort((-values, row))]
+    if height >= 2:
+        # At least n numbers reach the n-th largest of the groups' maxima, and few others do.
+        groups = rows[:, : height * N_GROUPS].reshape(n_rows, height, N_GROUPS)
+        maxima = groups.max(axis=1)
+        bounds = np.partition(maxima, N_GROUPS - n, axis=1)[:, N_GROUPS - n]
+    cells = np.flatnonzero(rows >= bounds[:, None])
+    row, column = np.divmod(cells, n_columns)
+    order = np.lexsort((-rows.ravel()[cells], row))
     starts = np.searchsorted(row, np.arange(n_rows))
-    return np.asarray(descending[starts + n - 1])
-
-
-def _part_rows(rows: Matrix, n: int) -> Matrix:
-    """Find the n-th largest number of each row by parting all of them."""
-    place = rows.shape[1] - n
-    return np.asarray(np.partition(rows, place, axis=1)[:, place])
+    return np.asarray(column[order[starts[:, None] + np.arange(n)]])
 
 
 def _invert_columns(columns: Ids) -> Ids:
@@ -211,23 +203,27 @@ def describe_candidates(
     in the same space as the tags'.
     """
     tags, mentioned = found
-    score = _gather_scores(known, scores.total, tags)
+    column = np.where(tags >= 0, known.columns[tags], -1)
+    score = _gather_scores(scores.total, column)
     descending = -np.sort(-score, axis=1)
     best_score = descending[:, :1]
     six_best = descending[:, :6].sum(axis=1, keepdims=True)
-    own = known.vectors[tags]  # (texts, WIDTH, dim)
-    closest, closest_score = _find_better_neighbours(own, tags, score)
     coverage = _measure_word_coverage(known.lexicon, texts, tags)
-    closeness = (own @ vectors[:, :, None])[..., 0]
     n_stems = [[len(stems)] for stems in texts]
     is_high = score > 0.1
-    evidence = tag_evidence.measure_evidence(
-        known.evidence,
-        own,
-        np.where(tags >= 0, known.columns[tags], -1),
-        scores.by_words,
+    loudness = tag_evidence.find_loudest(scores.by_words, column)
+    closest, cosines = _compare_candidates(
+        known,
+        score,
         found,
+        loudness.n_grams,
         vectors,
+    )
+    evidence = tag_evidence.weigh_evidence(
+        known.evidence,
+        found,
+        loudness.n_grams,
+        cosines,
     )
 
     # Each is (texts, WIDTH), or (texts, 1) if all candidates of a text share it.
@@ -241,22 +237,22 @@ def describe_candidates(
         "number of words": coverage.n_words,
         "weight of the commonest word": coverage.least_weight,
         "times in the published counts": np.log1p(known.published[tags]),
-        "closeness to the text": closeness,
-        "closest better tag": closest,
-        "closest better tag times its score": closest_score,
+        "closeness to the text": cosines.tag_to_text,
+        "closest better tag": closest.cosine,
+        "closest better tag times its score": closest.weighted,
         "sum of the six best scores": six_best,
         "words of the text": np.log1p(n_stems),
         "best score": best_score,
         "mentioned times weight": mentioned * coverage.least_weight,
         "scores above 0.1": is_high.sum(axis=1, keepdims=True),
-        "learned": known.columns[tags] >= 0,
-        "score by words": evidence.score_by_words,
-        "loudest n-gram": evidence.loudest,
-        "closeness to the prototype": evidence.closeness_to_prototype,
+        "learned": column >= 0,
+        "score by words": loudness.by_words,
+        "loudest n-gram": loudness.largest,
+        "closeness to the prototype": cosines.prototype_to_text,
         "closeness of the rest to the prototype": evidence.rest_to_prototype,
         "closeness of the rest to the tag": evidence.rest_to_tag,
-        "closeness of the loudest to the text": evidence.loudest_to_text,
-        "closeness of the loudest to the prototype": evidence.loudest_to_prototype,
+        "closeness of the loudest to the text": cosines.word_to_text,
+        "closeness of the loudest to the prototype": cosines.word_to_prototype,
         "loudest has several meanings": evidence.is_ambiguous,
     }
     described = np.empty((*tags.shape, len(NAMES)), dtype=np.float32)
@@ -271,49 +267,92 @@ def _rank_descending(score: Matrix) -> Ids:
     return np.argsort(order, axis=1)
 
 
-def _gather_scores(
-    known: TagTable,
-    scores: Matrix,
-    tags: Ids,
-) -> Matrix:
-    """Return the candidates' scores, shape (texts, WIDTH).
+def _gather_scores(scores: Matrix, column: Ids) -> Matrix:
+    """Return the candidates' scores by their columns, shape (texts, WIDTH).
 
-    Tags about which nothing was learned, and empty places, have 0.
+    Tags about which nothing was learned, and empty places, have column -1 and score 0.
     """
-    columns = np.where(tags >= 0, known.columns[tags], -1)
     gathered = np.take_along_axis(
         scores,
-        np.maximum(columns, 0),
+        np.maximum(column, 0),
         axis=1,
     )
     return np.asarray(
-        np.where(columns >= 0, gathered, 0),
+        np.where(column >= 0, gathered, 0),
         dtype=np.float32,
     )
+
+
+class _BetterNeighbours(NamedTuple):
+    """The largest cosine of a candidate to one of a higher score, and the largest times that score.
+
+    Both are (texts, candidates).
+    """
+
+    cosine: Matrix
+    weighted: Matrix
+
+
+def _compare_candidates(
+    known: TagTable,
+    score: Matrix,
+    found: Found,
+    n_grams: Ids,
+    vectors: Matrix,
+) -> tuple[_BetterNeighbours, tag_evidence.Cosines]:
+    """Compare the vectors of candidates, (texts, WIDTH); empty places may have 0.
+
+    Texts of about as many candidates are compared together, few enough for the processor's caches.
+    """
+    tags, mentioned = found
+    closest = _BetterNeighbours(*_make_zeros(2, tags.shape))
+    cosines = tag_evidence.Cosines(*_make_zeros(5, tags.shape))
+    # Whole fours: how a product of single precision is summed depends on a row's place in them.
+    n_candidates = (tags >= 0).sum(axis=1)
+    widths = np.minimum(-(-n_candidates // 4) * 4, WIDTH)
+    order = np.argsort(widths, kind="stable")
+    bounds = [0, *(np.flatnonzero(np.diff(widths[order])) + 1), len(order)]
+    for first, last in pairwise(bounds):
+        for start in range(first, last, N_COMPARED):
+            texts = order[start : min(start + N_COMPARED, last)]
+            places = (texts, slice(0, widths[texts[0]]))
+            # (texts, candidates, dim)
+            own = tag_evidence.take_rows(known.vectors, tags[places])
+            better = _find_better_neighbours(own, tags[places], score[places])
+            compared = tag_evidence.compare_vectors(
+                known.evidence,
+                own,
+                (tags[places], mentioned[places]),
+                n_grams[places],
+                vectors[texts],
+            )
+            pairs = zip((*closest, *cosines), (*better, *compared), strict=True)
+            for whole, part in pairs:
+                whole[places] = part
+    return closest, cosines
+
+
+def _make_zeros(n: int, shape: tuple[int, ...]) -> list[Matrix]:
+    return [np.zeros(shape, dtype=np.float32) for _ in range(n)]
 
 
 def _find_better_neighbours(
     vectors: Matrix,
     tags: Ids,
     score: Matrix,
-) -> tuple[Matrix, Matrix]:
-    """Compare each candidate with those of a higher score, both results (texts, WIDTH).
+) -> _BetterNeighbours:
+    """Compare each candidate with those of a higher score.
 
-    `vectors` (texts, WIDTH, dim) are the candidates' own. Gives the largest cosine to one of them,
-    and the largest cosine times that one's score.
+    `vectors` (texts, candidates, dim) are the candidates' own.
     """
-    cosines = vectors @ vectors.transpose(0, 2, 1)  # (texts, WIDTH, WIDTH)
-    # Axis 1 is the candidate, axis 2 the other one.
-    own_score = score[:, :, None]
-    other_score = score[:, None, :]
-    is_filled = tags >= 0
-    other_exists = is_filled[:, None, :]
-    is_better = (other_score > own_score) & other_exists
-    cosines[~is_better] = 0
-    weighted = cosines * other_score
-    return (
-        cosines.max(axis=2),
-        weighted.max(axis=2),
+    cosines = vectors @ vectors.transpose(0, 2, 1)  # (texts, candidates, candidates)
+    # Axis 1 is the other candidate, of which an empty place is never better.
+    other_score = np.where(tags >= 0, score, -np.inf)[:, :, None]
+    cosines *= other_score > score[:, None, :]
+    weighted = cosines * score[:, :, None]
+    return _BetterNeighbours(
+        cosines.max(axis=1),
+        weighted.max(axis=1),
     )
 
 
@@ -332,21 +371,13 @@ def _measure_word_coverage(
 ) -> _WordCoverage:
     """Measure how much of each candidate the text mentions; each array is (texts, WIDTH)."""
     parts = lexicon.parts[tags]  # (texts, WIDTH, LONGEST_TAG)
-    weights = lexicon.part_weights[tags]
-    flat_parts = parts.reshape(len(tags), -1)
-    flat_inside = np.take_along_axis(
-        lexicon.present(texts),
-        flat_parts,
-        axis=1,
-    )
-    inside = flat_inside.reshape(parts.shape)
-    covered = (weights * inside).sum(axis=2)
-    total = weights.sum(axis=2)
-    is_word = parts > 0
-    # A tag without words has no commonest one: its weight is 0.
-    least = np.where(is_word, weights, np.inf).min(axis=2)
+    stems = lexicon.present(texts)  # (texts, stems + 1)
+    rows = np.arange(len(tags)) * stems.shape[1]
+    inside = stems.ravel()[rows[:, None, None] + parts]
+    covered = (lexicon.part_weights[tags] * inside).sum(axis=2)
+    total = lexicon.total_weights[tags]
     return _WordCoverage(
         share=covered / np.maximum(total, 1e-6),
-        least_weight=np.where(np.isfinite(least), least, 0),
-        n_words=is_word.sum(axis=2).astype(np.float32),
+        least_weight=lexicon.least_weights[tags],
+        n_words=lexicon.n_words[tags],
     )

@@ -26,25 +26,29 @@ LARGEST_COSINE = 0.98
 class Contributions(NamedTuple):
     """What each n-gram of each text adds to each tag's score, one entry per such triple.
 
-    `cells` is text * `width` + column of the tag. Entries of one n-gram of a text stand together:
-    run k holds `n_grams[k]` and ends before entry `ends[k]`.
+    An entry adds its one of `values` to the score of its one of `columns`. Entries of one n-gram of
+    a text stand together: run k holds `n_grams[k]` and ends before entry `ends[k]`. Those of text
+    t end before entry `text_ends[t]`. `width` is the number of columns.
     """
 
-    cells: Ids
+    columns: npt.NDArray[np.int32]
     values: Matrix
     n_grams: npt.NDArray[np.int32]
-    ends: Ids
-    n_texts: int
+    ends: npt.NDArray[np.int32]
+    text_ends: npt.NDArray[np.int32]
     width: int
 
     def sum_scores(self) -> Matrix:
         """Sum up what the n-grams say, float32 (texts, learned tags)."""
-        sums = np.bincount(
-            self.cells,
-            self.values,
-            minlength=self.n_texts * self.width,
+        listed = sp.csr_array(
+            (
+                self.values.astype(np.float64),
+                self.columns,
+                np.concatenate([np.zeros(1, dtype=np.int32), self.text_ends]),
+            ),
+            shape=(len(self.text_ends), self.width),
         )
-        return sums.reshape(self.n_texts, self.width).astype(np.float32)
+        return np.asarray(listed.toarray(), dtype=np.float32)
 
 
 class EvidenceTable(NamedTuple):
@@ -61,16 +65,32 @@ class EvidenceTable(NamedTuple):
     ambiguous_tags: Flags
 
 
-class Evidence(NamedTuple):
-    """What speaks for each candidate, each array (texts, WIDTH)."""
+class Loudness(NamedTuple):
+    """What n-grams add to the score of each candidate, each array (texts, WIDTH).
 
-    score_by_words: Matrix
-    loudest: Matrix
-    closeness_to_prototype: Matrix
+    Their sum, the largest of them, and its n-gram, -1 if none adds anything.
+    """
+
+    by_words: Matrix
+    largest: Matrix
+    n_grams: Ids
+
+
+class Cosines(NamedTuple):
+    """Cosines of texts, candidate tags, their prototypes and loudest words: (texts, candidates)."""
+
+    tag_to_text: Matrix
+    prototype_to_text: Matrix
+    word_to_text: Matrix
+    word_to_tag: Matrix
+    word_to_prototype: Matrix
+
+
+class Evidence(NamedTuple):
+    """What speaks for each candidate beside its words, each array (texts, WIDTH)."""
+
     rest_to_prototype: Matrix
     rest_to_tag: Matrix
-    loudest_to_text: Matrix
-    loudest_to_prototype: Matrix
     is_ambiguous: Flags
 
 
@@ -82,81 +102,122 @@ def list_contributions(
 
     `tf_idf` is (texts, n-grams), `weights` (n-grams, tags).
     """
-    n_texts = tf_idf.shape[0]
-    width = weights.shape[1]
     n_grams = tf_idf.indices
-    lengths = np.diff(weights.indptr)[n_grams]
-    # Places of the weights: a run of `lengths` places from the start of each n-gram's row.
-    ends = np.cumsum(lengths)
-    n_entries = int(ends[-1]) if len(ends) else 0
-    shifts = weights.indptr[n_grams] - (ends - lengths)
-    # In 32 bits: these arrays are the longest of all, and their traffic is what costs.
-    places = np.arange(n_entries, dtype=np.int32)
-    places += np.repeat(shifts.astype(np.int32), lengths)
-
-    text_of_n_gram = np.repeat(
-        np.arange(n_texts),
-        np.diff(tf_idf.indptr),
-    )
-    cells = np.repeat(text_of_n_gram * width, lengths)
-    cells += weights.indices[places]
-    values = np.repeat(tf_idf.data, lengths)
-    values *= weights.data[places]
+    # The weights of each n-gram, run after run: scipy copies them whole.
+    runs = weights[n_grams]
+    values = np.repeat(tf_idf.data, np.diff(runs.indptr))
+    values *= runs.data
     return Contributions(
-        cells=cells,
+        columns=runs.indices,
         values=values,
         n_grams=n_grams,
-        ends=ends,
-        n_texts=n_texts,
-        width=width,
+        ends=runs.indptr[1:],
+        text_ends=runs.indptr[tf_idf.indptr[1:]],
+        width=weights.shape[1],
     )
 
 
-def measure_evidence(
+def find_loudest(contributions: Contributions, column: Ids) -> Loudness:
+    """Find what n-grams add to each candidate.
+
+    `column` (texts, WIDTH) is a candidate's column among the scores, -1 if nothing was learned;
+    those of one text are distinct.
+    """
+    n_texts = len(column)
+    width = contributions.width
+    starts = np.arange(n_texts) * width
+    is_learned = column >= 0
+    (place_of_candidate,) = np.nonzero(is_learned.ravel())
+    cells_of_candidates = (starts[:, None] + column)[is_learned]
+    is_candidate = np.zeros(n_texts * width, dtype=np.bool_)
+    is_candidate[cells_of_candidates] = True
+    # Only the cells of candidates are ever read.
+    place_of_cell = np.empty(n_texts * width, dtype=np.int32)
+    place_of_cell[cells_of_candidates] = place_of_candidate
+
+    # Only entries of candidates: a small part, by which what follows costs little.
+    cells = np.repeat(starts, np.diff(contributions.text_ends, prepend=0))
+    cells += contributions.columns
+    (kept,) = np.nonzero(is_candidate[cells])
+    place = place_of_cell[cells[kept]]
+    value = contributions.values[kept]
+    sums = np.bincount(
+        place,
+        value,
+        minlength=column.size,
+    )
+    largest = np.zeros(column.size, dtype=np.float32)
+    np.maximum.at(largest, place, value)
+    (loudest,) = np.nonzero((value == largest[place]) & (value > 0))
+    run = np.searchsorted(contributions.ends, kept[loudest], side="right")
+    n_grams = np.full(column.size, -1)
+    # Of equal ones the last in the alphabet stays.
+    n_grams[place[loudest]] = contributions.n_grams[run]
+    return Loudness(
+        sums.astype(np.float32).reshape(column.shape),
+        largest.reshape(column.shape),
+        n_grams.reshape(column.shape),
+    )
+
+
+def compare_vectors(
     table: EvidenceTable,
     own: Matrix,
-    column: Ids,
-    contributions: Contributions,
     found: tuple[Ids, Flags],
+    n_grams: Ids,
     vectors: Matrix,
-) -> Evidence:
-    """Measure what speaks for the candidates of each text.
+) -> Cosines:
+    """Compare the vectors of texts, candidates, their prototypes and what is loudest for them.
 
-    `own` (texts, WIDTH, dim) are the candidates' vectors, `column` (texts, WIDTH) their columns
-    among the scores, -1 if nothing was learned. `found` holds the candidates and whether each is
-    mentioned, `vectors` (texts, dim) the texts' own.
+    `own` (texts, candidates, dim) are the candidates' vectors. `found` holds the candidates and
+    whether each is mentioned, `n_grams` the loudest one of each, `vectors` (texts, dim) the texts'
+    own.
     """
     tags, mentioned = found
-    by_words, loudest, n_grams = find_loudest(contributions, column)
     has_n_gram = n_grams >= 0
+    # What is loudest for a candidate: an n-gram, its own words, or nothing
+    prototypes = take_rows(table.prototypes, tags)
+    words = take_rows(table.n_gram_vectors, n_grams)
     is_only_mentioned = mentioned & ~has_n_gram
-
-    # (texts, WIDTH, dim) like `own`: of the prototypes, and of what is loudest.
-    prototypes = table.prototypes[tags]
-    words = table.n_gram_vectors[n_grams]
     words[is_only_mentioned] = own[is_only_mentioned]
     words[~has_n_gram & ~mentioned] = 0
 
     text = vectors[:, :, None]
-    word_to_text = (words @ text)[..., 0]
-    tag_to_text = (own @ text)[..., 0]
-    prototype_to_text = (prototypes @ text)[..., 0]
-    word_to_tag = np.einsum("tcd,tcd->tc", words, own)
-    word_to_prototype = np.einsum("tcd,tcd->tc", words, prototypes)
+    return Cosines(
+        tag_to_text=(own @ text)[..., 0],
+        prototype_to_text=(prototypes @ text)[..., 0],
+        word_to_text=(words @ text)[..., 0],
+        word_to_tag=np.einsum("tcd,tcd->tc", words, own),
+        word_to_prototype=np.einsum("tcd,tcd->tc", words, prototypes),
+    )
+
+
+def take_rows(table: Matrix, numbers: Ids) -> Matrix:
+    """Take rows of a table by their numbers, any for a number below 0; fast."""
+    return table.take(numbers, axis=0, mode="clip")
+
+
+def weigh_evidence(
+    table: EvidenceTable,
+    found: tuple[Ids, Flags],
+    n_grams: Ids,
+    cosines: Cosines,
+) -> Evidence:
+    """Weigh what speaks for the candidates of each text; the arguments are (texts, WIDTH)."""
+    tags, mentioned = found
     return Evidence(
-        score_by_words=by_words,
-        loudest=loudest,
-        closeness_to_prototype=prototype_to_text,
         rest_to_prototype=_remove_direction(
-            prototype_to_text,
-            word_to_prototype,
-            word_to_text,
+            cosines.prototype_to_text,
+            cosines.word_to_prototype,
+            cosines.word_to_text,
         ),
-        rest_to_tag=_remove_direction(tag_to_text, word_to_tag, word_to_text),
-        loudest_to_text=word_to_text,
-        loudest_to_prototype=word_to_prototype,
+        rest_to_tag=_remove_direction(
+            cosines.tag_to_text,
+            cosines.word_to_tag,
+            cosines.word_to_text,
+        ),
         is_ambiguous=np.where(
-            has_n_gram,
+            n_grams >= 0,
             table.ambiguous_n_grams[n_grams],
             table.ambiguous_tags[tags] & mentioned,
         ),
@@ -178,45 +239,4 @@ def _remove_direction(
     return np.asarray(
         np.where(says_more, rest / np.sqrt(squares), 0),
         dtype=np.float32,
-    )
-
-
-def find_loudest(
-    contributions: Contributions,
-    column: Ids,
-) -> tuple[Matrix, Matrix, Ids]:
-    """Return score by words, largest contribution, and its n-gram (-1 if none), as `column`."""
-    n_texts, width = column.shape
-    n_cells = contributions.n_texts * contributions.width
-    starts = np.arange(n_texts)[:, None] * contributions.width
-    # One cell more than there are, for candidates about which nothing was learned.
-    cells = np.where(column >= 0, starts + column, n_cells)
-    place_of_cell = np.full(n_cells + 1, -1)
-    flat_cells = cells.ravel()
-    place_of_cell[flat_cells] = np.arange(flat_cells.size)
-    place_of_cell[n_cells] = -1
-
-    # Only entries of candidates: a small part, by which what follows costs little.
-    places = place_of_cell[contributions.cells]
-    (kept,) = np.nonzero(places >= 0)
-    place = places[kept]
-    value = contributions.values[kept]
-    run = np.searchsorted(contributions.ends, kept, side="right")
-    n_gram = contributions.n_grams[run]
-    sums = np.bincount(
-        place,
-        value,
-        minlength=flat_cells.size,
-    )
-    largest = np.zeros(flat_cells.size, dtype=np.float32)
-    np.maximum.at(largest, place, value)
-    loudest = np.full(flat_cells.size, -1)
-    is_largest = (value == largest[place]) & (value > 0)
-    # Of equal ones the last in the alphabet stays.
-    loudest[place[is_largest]] = n_gram[is_largest]
-    shape = (n_texts, width)
-    return (
-        sums.astype(np.float32).reshape(shape),
-        largest.reshape(shape),
-        loudest.reshape(shape),
     )

@@ -11,7 +11,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import chain
+from itertools import chain, repeat
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ MAX_PIECES = 300
 MAX_CHARACTERS = 12 * MAX_PIECES
 MAX_MENTIONS = 10
 Ids = npt.NDArray[np.int32]
+Numbers = npt.NDArray[np.int64]
 
 
 def _stem_chunk(chunk: str) -> tuple[str, ...]:
@@ -72,28 +74,6 @@ class Lexicon:
         return [list(_stem_tag(tag)) for tag in self.tags]
 
     @cached_property
-    def by_phrase(self) -> dict[str, list[int]]:
-        """The tags of each phrase, by its stems joined by blanks."""
-        tags: dict[str, list[int]] = {}
-        for number, stems in enumerate(self.stems):
-            if not stems:
-                continue
-            phrase = " ".join(stems)
-            # Tags that differ only in their endings share a phrase.
-            same_phrase = tags.setdefault(phrase, [])
-            same_phrase.append(number)
-        return tags
-
-    @cached_property
-    def beginnings(self) -> frozenset[str]:
-        """Every run of stems that a tag begins with, joined by blanks; whole tags included."""
-        runs: set[str] = set()
-        for stems in self.stems:
-            for length in range(1, len(stems) + 1):
-                runs.add(" ".join(stems[:length]))
-        return frozenset(runs)
-
-    @cached_property
     def by_stem(self) -> dict[str, int]:
         """A number, from 1, for each stem that occurs in a tag."""
         distinct = dict.fromkeys(chain.from_iterable(self.stems))
@@ -122,50 +102,163 @@ class Lexicon:
         return by_number[self.parts]
 
     @cached_property
-    def weight(self) -> list[float]:
+    def total_weights(self) -> npt.NDArray[np.float32]:
         """The weight of each tag, the sum of its stems' weights."""
-        return [float(total) for total in self.part_weights.sum(axis=1)]
+        return np.asarray(self.part_weights.sum(axis=1))
+
+    @cached_property
+    def least_weights(self) -> npt.NDArray[np.float32]:
+        """The weight of each tag's commonest stem, 0 for a tag without stems."""
+        weights = np.where(self.parts > 0, self.part_weights, np.inf).min(axis=1)
+        bounded = np.where(np.isfinite(weights), weights, 0)
+        return np.asarray(bounded, dtype=np.float32)
+
+    @cached_property
+    def n_words(self) -> npt.NDArray[np.float32]:
+        """The number of each tag's stems."""
+        return np.asarray((self.parts > 0).sum(axis=1), dtype=np.float32)
+
+    @cached_property
+    def _phrases(self) -> _PhraseTree:
+        """The stems of all tags as a tree."""
+        return _PhraseTree.grow(self.parts)
+
+    @cached_property
+    def _weightiest(self) -> Numbers:
+        """All tags, the weightiest first; ties go to the smaller number."""
+        return np.argsort(-self.total_weights, kind="stable")
+
+    @cached_property
+    def _ranks(self) -> Numbers:
+        """The place of each tag among the weightiest."""
+        return np.argsort(self._weightiest)
 
     def mentions(self, stems: Sequence[str]) -> list[int]:
         """Return the tags whose stems stand side by side in a text, given by its stems.
 
         The weightiest come first, `MAX_MENTIONS` at most.
         """
-        mentioned: set[int] = set()
-        beginnings = self.beginnings
-        tags_of_phrase = self.by_phrase.get
-        for start, stem in enumerate(stems):
-            # A run grows as long as some tag begins like it.
-            phrase = stem
-            end = start + 1
-            while phrase in beginnings:
-                mentioned.update(tags_of_phrase(phrase, ()))
-                if end == len(stems):
-                    break
-                phrase = f"{phrase} {stems[end]}"
-                end += 1
+        _, tags = self.find_mentions([stems])
+        return [int(tag) for tag in tags]
 
-        # Ties go to the smaller number, so that the order is always the same.
-        def weightiest_first(tag: int) -> tuple[float, int]:
-            weight = self.weight[tag]
-            return -weight, tag
+    def find_mentions(self, texts: Sequence[Sequence[str]]) -> tuple[Numbers, Numbers]:
+        """Find the `mentions` of texts, given by their stems: a text's number and a tag for each.
 
-        ordered = sorted(mentioned, key=weightiest_first)
-        return ordered[:MAX_MENTIONS]
+        They are in the order of the texts, the weightiest tag of a text first.
+        """
+        numbers, counts = self._number_stems(texts)
+        text, tag = self._phrases.find(numbers, counts)
+        # Distinct tags of each text, in the order of their weight
+        n_tags = max(len(self.tags), 1)
+        keys = np.unique(text * n_tags + self._ranks[tag])
+        text, rank = np.divmod(keys, n_tags)
+        place = np.arange(len(text)) - np.searchsorted(text, text)
+        is_first = place < MAX_MENTIONS
+        return text[is_first], self._weightiest[rank[is_first]]
 
     def present(self, texts: Sequence[Sequence[str]]) -> npt.NDArray[np.bool_]:
         """Return which numbered stems each text has: bool (texts, stems + 1).
 
         Column 0 is always False.
         """
+        numbers, counts = self._number_stems(texts)
         # One column more than stems, because their numbers start at 1.
-        n_columns = len(self.by_stem) + 1
         has_stem = np.zeros(
-            (len(texts), n_columns),
+            (len(texts), len(self.by_stem) + 1),
             dtype=np.bool_,
         )
-        for row, stems in enumerate(texts):
-            known_stems = self.by_stem.keys() & set(stems)
-            numbers = [self.by_stem[stem] for stem in known_stems]
-            has_stem[row, numbers] = True
+        has_stem[np.repeat(np.arange(len(texts)), counts), numbers] = True
+        has_stem[:, 0] = False
         return has_stem
+
+    def _number_stems(self, texts: Sequence[Sequence[str]]) -> tuple[Numbers, Numbers]:
+        """The numbers of all stems of texts, 0 for a stem of no tag, and how many each text has."""
+        counts = np.array([len(stems) for stems in texts], dtype=np.int64)
+        numbers = np.fromiter(
+            map(self.by_stem.get, chain.from_iterable(texts), repeat(0)),
+            dtype=np.int64,
+            count=int(counts.sum()),
+        )
+        return numbers, counts
+
+
+class _PhraseTree(NamedTuple):
+    """Phrases, given by the numbers of their stems, as a tree.
+
+    A node stands for what some phrase begins with. Node s is the stem s itself, if `roots` says
+    that a phrase begins with it. Where stem s may follow node n, `keys`, which ascend, hold
+    n * len(roots) + s; the node that this leads to is len(roots) + the place of the key. The
+    phrases that end with node n are `counts[n]` of `phrases`, from `starts[n]` on.
+    """
+
+    roots: npt.NDArray[np.bool_]
+    keys: Numbers
+    phrases: Numbers
+    starts: Numbers
+    counts: Numbers
+
+    @classmethod
+    def grow(cls, parts: Ids) -> _PhraseTree:
+        """Grow the tree of phrases (n, length); 0 stands where there are no more stems."""
+        roots = np.zeros(int(parts.max(initial=0)) + 1, dtype=np.bool_)
+        roots[parts[:, 0]] = True
+        roots[0] = False
+        # The node with which each phrase ends so far, level by level
+        nodes = parts[:, 0].astype(np.int64)
+        n_nodes = len(roots)
+        levels = []
+        for stems in parts.T[1:]:
+            (longer,) = np.nonzero(stems)
+            keys, places = np.unique(
+                nodes[longer] * len(roots) + stems[longer], return_inverse=True
+            )
+            nodes[longer] = n_nodes + places
+            n_nodes += len(keys)
+            levels.append(keys)
+        counts = np.bincount(nodes, minlength=n_nodes)
+        return cls(
+            roots=roots,
+            # The last one is larger than any other, so that each search finds a place.
+            keys=np.append(np.concatenate(levels), np.iinfo(np.int64).max),
+            phrases=np.argsort(nodes, kind="stable"),
+            starts=np.cumsum(counts) - counts,
+            counts=counts,
+        )
+
+    def find(self, numbers: Numbers, counts: Numbers) -> tuple[Numbers, Numbers]:
+        """Find the phrases in texts: a text's number and a phrase for each place of one.
+
+        `numbers` are the stems of all texts, `counts` says how many each text has.
+        """
+        texts = np.append(np.repeat(np.arange(len(counts)), counts), -1)
+        stems = np.append(numbers, 0)
+        (last,) = np.nonzero(self.roots[numbers])
+        nodes = numbers[last]
+        found_texts = [np.zeros(0, dtype=np.int64)]
+        found_phrases = [np.zeros(0, dtype=np.int64)]
+        while len(nodes):
+            n_found = self.counts[nodes]
+            found_texts.append(np.repeat(texts[last], n_found))
+            places = list_runs(self.starts[nodes], n_found)
+            found_phrases.append(self.phrases[places])
+
+            # A run grows as long as some phrase begins like it.
+            following = np.where(texts[last + 1] == texts[last], stems[last + 1], 0)
+            keys = nodes * len(self.roots) + following
+            places = np.searchsorted(self.keys, keys)
+            is_known = self.keys[places] == keys
+            nodes = len(self.roots) + places[is_known]
+            last = last[is_known] + 1
+        return np.concatenate(found_texts), np.concatenate(found_phrases)
+
+
+def list_runs(starts: Numbers, lengths: Numbers) -> Numbers:
+    """List the numbers of runs, one run after another.
+
+    >>> list_runs(np.array([7, 0]), np.array([2, 3])).tolist()
+    [7, 8, 0, 1, 2]
+    """
+    ends = np.cumsum(lengths)
+    n_numbers = int(ends[-1]) if len(ends) else 0
+    shifts = np.repeat(starts - (ends - lengths), lengths)
+    return np.asarray(np.arange(n_numbers) + shifts)

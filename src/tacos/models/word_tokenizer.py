@@ -96,6 +96,8 @@ class WordTokenizer:
 
     def _tokenise_texts(self, texts: Sequence[str]) -> tuple[Ids, Ids]:
         """Return the tokens of texts and how many each has, as the tokenizer gives them."""
+        if not texts:
+            return np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int32)
         encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         return _join_runs([encoding.ids for encoding in encodings])
 

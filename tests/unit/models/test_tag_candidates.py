@@ -1,9 +1,12 @@
 """The second look: which candidates, and what is said of them."""
 
+import string
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from tacos.methods.measures.unit_rows import scale_rows
 from tacos.models import tag_candidates, tag_evidence
 from tacos.models.tag_candidates import NAMES, WIDTH, Perceptron, TagTable, TextScores
 from tacos.models.tag_phrases import Lexicon, stem_text
@@ -104,10 +107,58 @@ def test_an_untrained_network_says_one_half() -> None:
 
 
 @pytest.mark.parametrize("n_columns", [20, 127, 128, 700])
-def test_the_nth_largest_number_is_found_among_ties_too(n_columns: int) -> None:
+def test_the_largest_numbers_are_found_and_the_first_of_equal_ones(
+    n_columns: int,
+) -> None:
     rng = np.random.default_rng(n_columns)
     for n in (1, 7, 20):
         rows = rng.normal(size=(9, n_columns)).astype(np.float32)
         for numbers in (rows, np.round(rows), np.zeros_like(rows)):
-            found = tag_candidates.find_nth_largest(numbers, n)
-            assert found.tolist() == np.sort(numbers, axis=1)[:, -n].tolist()
+            found = tag_candidates.find_largest(numbers, n)
+            expected = np.argsort(-numbers, axis=1, kind="stable")[:, :n]
+            assert found.tolist() == expected.tolist()
+
+
+def test_texts_of_few_and_of_many_candidates_are_described_alike() -> None:
+    """Texts are compared in groups by their number of candidates, which changes nothing."""
+    names = [f"T{letter}x N{letter}x" for letter in string.ascii_lowercase]
+    n_tags = len(names)
+    rng = np.random.default_rng(0)
+    vectors = scale_rows(rng.normal(size=(n_tags, 8)).astype(np.float32))
+    n_learned = tag_candidates.N_SCORED + 1
+    columns = np.where(np.arange(n_tags) < n_learned, np.arange(n_tags), -1)
+    known = TagTable(
+        Lexicon(tuple(names), {}, 1.0),
+        vectors,
+        np.ones(n_tags, dtype=np.float32),
+        np.ones(n_tags, dtype=np.float32),
+        columns,
+        EVIDENCE._replace(
+            prototypes=vectors,
+            n_gram_vectors=vectors[:1],
+            ambiguous_tags=np.zeros(n_tags, dtype=np.bool_),
+        ),
+    )
+    texts = [stem_text(" ".join(names[-n:])) for n in range(1, 8)] * 9
+    n_texts = len(texts)
+    own = scale_rows(rng.normal(size=(n_texts, 8)).astype(np.float32))
+    scores = rng.normal(size=(n_texts, n_learned)).astype(np.float32)
+    nothing = tag_evidence.list_contributions(
+        sp.csr_array((n_texts, 1), dtype=np.float32),
+        sp.csr_array((1, n_learned), dtype=np.float32),
+    )
+    found = tag_candidates.propose_candidates(known, scores, texts)
+    together = tag_candidates.describe_candidates(
+        known, TextScores(scores, nothing), texts, own, found
+    )
+    for row in range(n_texts):
+        one = slice(row, row + 1)
+        alone = tag_candidates.describe_candidates(
+            known,
+            TextScores(scores[one], nothing._replace(text_ends=nothing.text_ends[:1])),
+            texts[one],
+            own[one],
+            (found[0][one], found[1][one]),
+        )
+        is_filled = found[0][row] >= 0
+        assert together[row][is_filled] == pytest.approx(alone[0][is_filled], abs=1e-6)

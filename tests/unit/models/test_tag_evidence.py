@@ -28,36 +28,38 @@ def test_texts_without_words_have_no_contributions() -> None:
 
 def test_the_loudest_n_gram_is_the_one_that_adds_most() -> None:
     columns = np.array([[1, 0, -1], [0, -1, -1]])
-    by_words, loudest, n_gram = find_loudest(contributions(), columns)
+    by_words, loudest, n_grams = find_loudest(contributions(), columns)
     assert by_words[0] == pytest.approx([0.5, -0.2, 0])
     assert loudest[0] == pytest.approx([0.3, 0.6, 0])
-    assert n_gram.tolist() == [[0, 0, -1], [-1, -1, -1]]
+    assert n_grams.tolist() == [[0, 0, -1], [-1, -1, -1]]
 
 
-def measure(text: list[float]) -> tag_evidence.Evidence:
+def measure(text: list[float]) -> tuple[tag_evidence.Evidence, tag_evidence.Cosines]:
     """One text with one candidate, for which the first n-gram speaks, which is the first axis."""
     axes = np.eye(3, dtype=np.float32)
     prototype = np.array([[0.8, 0.6, 0.0]], dtype=np.float32)
     table = EvidenceTable(
         prototype, axes, np.array([True, False, False]), np.zeros(1, bool)
     )
-    return tag_evidence.measure_evidence(
-        table,
-        prototype[None],
-        np.array([[0]]),
-        list_contributions(sp.csr_array(TF_IDF[:1]), sp.csr_array(WEIGHTS)),
-        (np.array([[0]]), np.array([[False]])),
-        np.array([text], dtype=np.float32),
+    listed = list_contributions(sp.csr_array(TF_IDF[:1]), sp.csr_array(WEIGHTS))
+    n_grams = find_loudest(listed, np.array([[0]])).n_grams
+    found = (np.array([[0]]), np.array([[False]]))
+    vectors = np.array([text], dtype=np.float32)
+    cosines = tag_evidence.compare_vectors(
+        table, prototype[None], found, n_grams, vectors
     )
+    return tag_evidence.weigh_evidence(table, found, n_grams, cosines), cosines
 
 
 def test_the_rest_of_a_text_is_compared_without_the_loudest_word() -> None:
-    about_it, about_else = measure([0.6, 0.8, 0]), measure([0.6, 0, 0.8])
+    about_it, _ = measure([0.6, 0.8, 0])
+    about_else, cosines = measure([0.6, 0, 0.8])
     assert about_it.rest_to_prototype[0, 0] == pytest.approx(0.6)
     assert about_else.rest_to_prototype[0, 0] == pytest.approx(0, abs=1e-6)
-    assert about_else.closeness_to_prototype[0, 0] == pytest.approx(0.48)
+    assert cosines.prototype_to_text[0, 0] == pytest.approx(0.48)
     assert about_it.is_ambiguous.tolist() == [[True]]
 
 
 def test_a_text_of_one_word_has_no_rest() -> None:
-    assert measure([1, 0, 0]).rest_to_prototype.tolist() == [[0]]
+    evidence, _ = measure([1, 0, 0])
+    assert evidence.rest_to_prototype.tolist() == [[0]]

@@ -1,6 +1,8 @@
 """Finding tags in a text."""
 
-from tacos.models.tag_phrases import Lexicon, stem_text
+import string
+
+from tacos.models.tag_phrases import MAX_MENTIONS, Lexicon, stem_text
 
 LEXICON = Lexicon(
     ("Sorting Algorithms", "Cooking", "C++", "List", "The"),
@@ -20,6 +22,21 @@ def test_words_must_stand_side_by_side() -> None:
 def test_signs_that_make_a_name_stay() -> None:
     assert LEXICON.mentions(stem_text("C++ code")) == [2]
     assert LEXICON.mentions(stem_text("C code")) == []
+
+
+def test_mentions_are_each_texts_own() -> None:
+    """A tag that begins at the end of a text does not go on in the next one."""
+    texts = ["a list of sorting", "algorithms", "", "cook, cook"]
+    found, tags = LEXICON.find_mentions([stem_text(text) for text in texts])
+    assert list(zip(found.tolist(), tags.tolist(), strict=True)) == [(0, 3), (3, 1)]
+
+
+def test_the_weightiest_mentions_are_kept() -> None:
+    names = [f"T{letter}x" for letter in string.ascii_lowercase]
+    weights = {stem_text(name)[0]: float(place) for place, name in enumerate(names)}
+    lexicon = Lexicon(tuple(names), weights, 1.0)
+    kept = lexicon.mentions(stem_text(" ".join(names)))
+    assert kept == list(range(len(names)))[: -MAX_MENTIONS - 1 : -1]
 
 
 def test_presence_is_by_stem() -> None:

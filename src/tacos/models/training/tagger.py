@@ -652,7 +652,7 @@ def _rests_on_planted(
     """
     tags, mentioned = candidates
     column = np.where(tags >= 0, known.columns[tags], -1)
-    _, _, n_gram = tag_evidence.find_loudest(scores.by_words, column)
+    n_gram = tag_evidence.find_loudest(scores.by_words, column).n_grams
     n_grams = list(scorer.columns)
     rests = np.zeros(tags.shape, dtype=np.bool_)
     for number, one in enumerate(planted):
