@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tacos.models.word_columns import Flags, Numbers, Words, find_words
+from tacos.models.character_columns import Phrases
+from tacos.models.word_columns import Flags, Numbers, Words
 
 
 def word_set(text: str) -> frozenset[str]:
@@ -174,14 +175,22 @@ def read_intents(lower: Sequence[str], words: Words) -> InstructionIntents:
     """Read what instructions in small letters ask for; `words` are their words."""
     n = len(lower)
     short = words.mention("short")
-    short |= np.fromiter(map(_asks_one_sentence, lower), dtype=np.bool_, count=n)
+    # A pattern is tried only if one of its marks occurs.
+    phrases = Phrases(lower)
+    for row in np.flatnonzero(phrases.mention(_ONE_SENTENCE_MARKS) & ~short).tolist():
+        short[row] = _ONE_SENTENCE.search(lower[row]) is not None
     label = words.mention("label")
-    label |= np.fromiter(map(_asks_truth, lower), dtype=np.bool_, count=n)
+    for row in np.flatnonzero(phrases.mention(_TRUTH_MARKS) & ~label).tolist():
+        label[row] = _TRUTH.search(lower[row]) is not None
     items = np.zeros(n, dtype=np.int64)
     has_number = words.mention("numeral") | words.mention("decimal")
     for row in np.flatnonzero(has_number).tolist():
-        items[row] = _find_item_count(find_words(lower[row]))
-    limits = [_find_word_limit(text) if "word" in text else 0 for text in lower]
+        # Four words may follow the last number that counts.
+        first_words = words.list_words(row, 0, MAX_SEARCHED_WORDS + 4)
+        items[row] = _find_item_count(first_words)
+    limits = np.zeros(n, dtype=np.int64)
+    for row in np.flatnonzero(phrases.mention(["word"])).tolist():
+        limits[row] = _find_word_limit(lower[row])
     return InstructionIntents(
         # "Identify ... and find a title" asks for a text: a label is asked only if no short text
         # is.
@@ -197,23 +206,8 @@ def read_intents(lower: Sequence[str], words: Words) -> InstructionIntents:
         tongue=words.mention("tongue"),
         scoring=words.mention("scoring"),
         items=items,
-        limits=np.array(limits, dtype=np.int64),
+        limits=limits,
     )
-
-
-# A pattern is tried only if one of its marks occurs.
-
-
-def _asks_one_sentence(lower: str) -> bool:
-    if not any(map(lower.__contains__, _ONE_SENTENCE_MARKS)):
-        return False
-    return _ONE_SENTENCE.search(lower) is not None
-
-
-def _asks_truth(lower: str) -> bool:
-    if not any(map(lower.__contains__, _TRUTH_MARKS)):
-        return False
-    return _TRUTH.search(lower) is not None
 
 
 def _find_item_count(words: Sequence[str]) -> int:

@@ -155,12 +155,12 @@ def measure_samples(
     encoder: StaticEncoder,
     reader: StateReader | None = None,
 ) -> SampleColumns:
-    """Measure samples: each text is tokenised once, for its vector and for its terms.
+    """Measure samples: each text is split and tokenised once, for all that is made of it.
 
     With a `reader`, the columns of `STATES` are measured, too.
     """
     instructions = [_repair_surrogates(text) for text in instructions]
-    raw, kept_responses = response_features.measure_responses(
+    raw, kept_responses, chunks = response_features.measure_responses(
         instructions,
         [_repair_surrogates(text) for text in responses],
     )
@@ -174,8 +174,13 @@ def measure_samples(
     vectors: dict[str, npt.NDArray[np.float32]] = {}
     terms: dict[str, sp.csr_array] = {}
     rarity: dict[str, Array] = {}
-    for side, side_texts in texts.items():
-        tokens, vectors[side] = static_encoder.encode_tokens(encoder, side_texts)
+    chunks_of_sides = chunks or (None, None)
+    for (side, side_texts), own_chunks in zip(
+        texts.items(), chunks_of_sides, strict=True
+    ):
+        tokens, vectors[side] = static_encoder.encode_tokens(
+            encoder, side_texts, own_chunks
+        )
         terms[side] = token_terms.count_terms(tokens)
         rarity[side] = _measure_rarity(tokens)
     base[:, _CLOSENESS] = _cosine(vectors["instruction"], vectors["response"])

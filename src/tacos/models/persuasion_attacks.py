@@ -10,6 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence, Set
 
+import numpy as np
+
+from tacos.models.character_columns import Phrases
 from tacos.models.instruction_intent import word_set
 from tacos.models.word_columns import Flags, Words
 
@@ -118,14 +121,11 @@ def find_suspects(
     asking = distinct.texts[words.find(distinct.flags, "asking")]
     asks = words.mention("judging") | (words.count_texts(asking) > 2)
     suspects = asks & ~scoring
-    has_trigger = words.mention("plea")
-    rows: list[int] = []
-    for row, response in enumerate(responses):
-        if suspects[row] or (
-            (has_trigger[row] or _has_fraction(response))
-            and _pleads(response, bool(scoring[row]))
-        ):
-            rows.append(row)
+    phrases = Phrases(responses)
+    may_plead = words.mention("plea") | phrases.mention([*FRACTIONS, *CHINESE])
+    for row in np.flatnonzero(may_plead & ~suspects).tolist():
+        suspects[row] = _pleads(responses[row], bool(scoring[row]))
+    rows: list[int] = np.flatnonzero(suspects).tolist()
     return rows
 
 
@@ -134,16 +134,6 @@ def _pleads(text: str, scoring: bool) -> bool:
     if text.isascii():
         return _SMALL_PATTERNS[scoring].search(text.lower()) is not None
     return _PATTERNS[scoring].search(text) is not None
-
-
-def _has_fraction(response: str) -> bool:
-    """Say whether a response holds a fraction or Chinese characters that a plea may need."""
-    if any(map(response.__contains__, FRACTIONS)):
-        return True
-    # A text in ASCII has no Chinese to look for.
-    if response.isascii():
-        return False
-    return any(word in response for word in CHINESE)
 
 
 def cut_pleas(

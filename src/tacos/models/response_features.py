@@ -9,11 +9,21 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from tacos.models import sample_texts, task_features, word_columns
+from tacos.models.character_columns import (
+    BLANK,
+    CAPITAL,
+    SMALL,
+    STOP,
+    Characters,
+)
+from tacos.models.chunk_numbers import Chunks
 from tacos.models.instruction_intent import InstructionIntents
 from tacos.models.sample_texts import ITEM, SampleTexts
 from tacos.models.word_columns import Array, Flags, Numbers, Words, log_counts
@@ -23,7 +33,7 @@ Features = tuple[float, ...]
 
 _MARK = re.compile(r"^[ \t]*(?:[-*•–]|\(?\d{1,3}[.):]|[a-zA-Z][.)])[ \t]*")
 _FULL_STOPS = (".", "!", "?", "。", "！", "？")
-_QUESTION_MARKS = ("?", "？")
+_QUESTION_MARKS = "?？"
 _CLOSING_MARKS = tuple(".!?。！？…\"'”’)]}`;>*|")
 _ITEM_SEPARATOR = re.compile(r",\s+(?:and |or )?|\s+and\s+|;\s+|\d\. ")
 # A pattern that begins with the letters it needs is found many times faster than one that begins
@@ -46,20 +56,17 @@ _CODE = re.compile(
 )
 _CODE_MARKS = ("(", ";", "{", "<", "SELECT", "import", "$", "=")
 # Hygiene: each pattern is slow, so cheaper tests for its marks come first.
-_SMALL = re.compile(r"[.!?]\s+[a-z]")
 _SLIP = re.compile(
     r"\w [,.;:!?](?=\s|$)|,,|(?<!\.)\.\.(?!\.)|;;|\( | \)|(?<=\S)  +(?=\S)"
 )
-_SLIPS = (" ,", " .", " ;", " :", " !", " ?", ",,", "..", ";;", "( ", " )", "  ")
-_JOINED = re.compile(r"[.!?](?<=[a-z].)[A-Z][a-z]")
 _BLANK = re.compile(
     r"_{3,}|\[(?!\d)[A-Za-z][^\]\n]{1,40}\](?!\()|\bX{3,}\b|<[A-Za-z][A-Za-z ]{2,30}>"
     r"|\{\{?\w+\}?\}|\.{5,}"
 )
-_BLANK_MARKS = ("__", "[", "XXX", "<", "{", ".....")
+# At the start of a line
 _LEFTOVER_LABEL = re.compile(
-    r"^\s*(?:instructions?|input|output|response|answer|human|assistant|user|q|a)\s*:",
-    re.IGNORECASE | re.MULTILINE,
+    r"\s*(?:instructions?|input|output|response|answer|human|assistant|user|q|a)\s*:",
+    re.IGNORECASE,
 )
 _LEFTOVER = re.compile(r"###|\bno ?input\b|<\|\w+\|>|</s>|�", re.IGNORECASE)
 _LEFTOVER_MARKS = ("##", "|>", "</s>", "�", "nput")
@@ -84,6 +91,7 @@ _OPENERS = (
     "okay",
     "以下是",
 )
+_LINKS = ("http", "www.")
 _CLOSERS = ("let me know", "hope this", "hope that helps", "feel free")
 _EXAMPLES = (
     "for example",
@@ -96,17 +104,30 @@ _EXAMPLES = (
 )
 
 
+class Measured(NamedTuple):
+    """The features of samples, (n, FEATURES + N_RAW), and the responses measured.
+
+    `chunks` are what stands between the blanks of the instructions and of these responses in small
+    letters, None where there are too many samples for one batch.
+    """
+
+    features: Array
+    responses: list[str]
+    chunks: tuple[Chunks, Chunks] | None
+
+
 def measure_responses(
     instructions: Sequence[str],
     responses: Sequence[str],
-) -> tuple[Array, list[str]]:
-    """Return the features of samples, (n, FEATURES + N_RAW), and the responses measured.
+) -> Measured:
+    """Measure the features of samples.
 
     Sentences that plead with the judge are removed from responses first, see
     `tacos.models.persuasion_attacks`. "Closeness of meaning" is left at 0 for the encoder.
     """
     blocks: list[Array] = []
     kept: list[str] = []
+    chunks: list[tuple[Chunks, Chunks]] = []
     # One batch at least, so that no samples have columns, too.
     for start in range(0, max(len(instructions), 1), word_columns.MAX_TEXTS):
         batch = slice(start, start + word_columns.MAX_TEXTS)
@@ -115,7 +136,10 @@ def measure_responses(
         task = task_features.measure_tasks(samples)
         blocks.append(np.concatenate([base, task], axis=1))
         kept += samples.responses
-    return np.concatenate(blocks), kept
+        chunks.append((samples.asked.chunks, samples.own.chunks))
+    return Measured(
+        np.concatenate(blocks), kept, chunks[0] if len(chunks) == 1 else None
+    )
 
 
 def _measure_samples(samples: SampleTexts) -> Array:
@@ -127,8 +151,9 @@ def _measure_samples(samples: SampleTexts) -> Array:
     intents = samples.intents
     n_words = samples.own.counts
     n_asked_words = samples.asked.counts
-    n_sentences = np.array(list(map(len, samples.sentences)), dtype=np.int64)
-    n_commas = np.array([text.count(",") for text in responses], dtype=np.int64)
+    n_sentences = samples.n_sentences
+    n_commas = samples.characters.count(",")
+    has_code = np.fromiter(map(_is_code, responses), np.bool_, len(responses))
     scripts = zip(samples.instructions, responses, strict=True)
     other_script = [_detect_script(a) != _detect_script(b) for a, b in scripts]
     # The order is that of `FEATURES`.
@@ -139,15 +164,15 @@ def _measure_samples(samples: SampleTexts) -> Array:
             n_commas / np.maximum(n_words, 1),
             log_counts(n_sentences),
             _measure_layouts(samples),
-            _measure_endings(samples),
+            _measure_endings(samples, has_code),
             _measure_repetition(samples),
             _measure_relevance(samples),
             _measure_compliance(samples),
-            _measure_code(responses, intents),
+            _measure_code(has_code, intents),
             np.array(other_script, dtype=np.bool_) & ~intents.tongue,
-            _measure_hygiene(responses, intents, n_sentences),
+            _measure_hygiene(samples),
             _measure_phrasing(samples),
-            _measure_tone(samples, n_sentences),
+            _measure_tone(samples),
             intents.label,
             intents.short,
             intents.prose,
@@ -158,10 +183,6 @@ def _measure_samples(samples: SampleTexts) -> Array:
             log_counts(n_asked_words),
         ]
     )
-
-
-def _log_count(count: float) -> float:
-    return math.log2(1.0 + count)
 
 
 def _stack_rows(rows: Sequence[Sequence[float]], width: int) -> Array:
@@ -180,14 +201,8 @@ def _measure_lengths(samples: SampleTexts) -> Array:
     intents = samples.intents
     n_words = samples.own.counts
     length = log_counts(n_words)
-    sentence_lengths: list[tuple[float, float]] = []
-    for n_own, sentences in zip(n_words.tolist(), samples.sentences, strict=True):
-        # Blanks stand for words here: they are counted much faster.
-        spaces = [sentence.count(" ") for sentence in sentences]
-        words_per_sentence = n_own / max(len(sentences), 1)
-        sentence_lengths.append(
-            (_log_count(words_per_sentence), _log_count(_standard_deviation(spaces)))
-        )
+    n_sentences = samples.n_sentences
+    words_per_sentence = n_words / np.maximum(n_sentences, 1)
     return np.column_stack(
         [
             length,
@@ -196,34 +211,44 @@ def _measure_lengths(samples: SampleTexts) -> Array:
             np.where(intents.prose, length, 0),
             np.where(intents.explain, length, 0),
             length - log_counts(samples.asked.counts),
-            _stack_rows(sentence_lengths, 2),
+            _log_numbers(words_per_sentence),
+            _log_numbers(_deviate_lengths(samples.characters, n_sentences)),
         ]
     )
 
 
-def _standard_deviation(counts: Sequence[int]) -> float:
-    n = len(counts)
-    if n < 2:
-        return 0.0
-    mean = sum(counts) / n
-    squares = [(count - mean) ** 2 for count in counts]
-    return math.sqrt(sum(squares) / n)
+def _log_numbers(numbers: Array) -> Array:
+    """Compute log2(1 + number) as `math.log2` does, to the last bit."""
+    return np.array(list(map(math.log2, (1.0 + numbers).tolist())))
+
+
+def _deviate_lengths(characters: Characters, n_sentences: Numbers) -> Array:
+    """The standard deviation of the lengths of each text's sentences, (texts,)."""
+    texts, starts, ends, _, _ = characters.sentences
+    n = np.maximum(n_sentences, 1)
+    # Blanks stand for words here: they are counted much faster.
+    lengths = characters.n_spaces[ends] - characters.n_spaces[starts]
+    # `bincount` adds up in the order of the sentences, whatever stands beside a text.
+    means = np.bincount(texts, lengths, len(n)) / n
+    squares = (lengths - means[texts]) ** 2
+    return np.sqrt(np.bincount(texts, squares, len(n)) / n)
 
 
 def _measure_layouts(samples: SampleTexts) -> Array:
     list_asked = samples.intents.listing | (samples.intents.items > 1)
-    rows: list[tuple[int, int, bool, int]] = []
-    for response in samples.responses:
-        first_line, _, rest = response.partition("\n")
-        lead_in = first_line.rstrip().endswith(":") and bool(rest.strip())
-        n_marks = response.count("**") // 2
-        if "#" in response:
-            n_marks += len(_HEADING.findall(response))
-        rows.append((response.count("\n\n"), response.count("\n"), lead_in, n_marks))
-    n_blank, n_breaks, lead_in, n_marks = _stack_rows(rows, 4).T
+    characters = samples.characters
+    n_breaks = characters.count("\n")
+    n_marks = characters.count_runs("*", 2) // 2
+    for row in np.flatnonzero(characters.count("#")).tolist():
+        n_marks[row] += len(_HEADING.findall(samples.responses[row]))
+    lead_in = np.zeros(len(n_marks), dtype=np.bool_)
+    for row in np.flatnonzero((n_breaks > 0) & (characters.count(":") > 0)).tolist():
+        # No response ends in a blank, so something follows the first line.
+        first_line, _, _ = samples.responses[row].partition("\n")
+        lead_in[row] = first_line.rstrip().endswith(":")
     return np.column_stack(
         [
-            log_counts(n_blank),
+            log_counts(characters.count_runs("\n", 2)),
             log_counts(n_breaks),
             log_counts(samples.n_items),
             (samples.n_items > 1) & list_asked,
@@ -233,46 +258,32 @@ def _measure_layouts(samples: SampleTexts) -> Array:
     )
 
 
-def _measure_endings(samples: SampleTexts) -> Array:
-    rows = [
-        _measure_ending(response, n_words, n_items)
-        for response, n_words, n_items in zip(
-            samples.responses,
-            samples.own.counts.tolist(),
-            samples.n_items.tolist(),
-            strict=True,
-        )
-    ]
-    return _stack_rows(rows, 4)
-
-
-def _measure_ending(response: str, n_words: int, n_items: int) -> Features:
-    lines: list[str] = []
-    if n_items:
-        lines = _find_filled_lines(response)
-    ends_in_list = len(lines) > 2 and bool(ITEM.match(lines[-1]))
-    complete = response.endswith(_CLOSING_MARKS)
-    may_break_off = n_words > 12 and not complete and not ends_in_list
-    breaks_off = may_break_off and not _is_code(response)
-    return (
-        complete,
-        breaks_off,
-        _has_unbalanced_marks(response),
-        ends_in_list and _ends_in_stump(lines),
+def _measure_endings(samples: SampleTexts, has_code: Flags) -> Array:
+    characters = samples.characters
+    complete = np.array(
+        [response.endswith(_CLOSING_MARKS) for response in samples.responses],
+        dtype=np.bool_,
+    )
+    ends_in_list = np.zeros(len(complete), dtype=np.bool_)
+    ends_in_stump = np.zeros(len(complete), dtype=np.bool_)
+    for row in np.flatnonzero(samples.n_items).tolist():
+        lines = _find_filled_lines(samples.responses[row])
+        ends_in_list[row] = len(lines) > 2 and bool(ITEM.match(lines[-1]))
+        ends_in_stump[row] = ends_in_list[row] and _ends_in_stump(lines)
+    may_break_off = (samples.own.counts > 12) & ~complete & ~ends_in_list
+    has_unbalanced_marks = (
+        (characters.count("(") > characters.count(")"))
+        | (characters.count("[") > characters.count("]"))
+        | (characters.count('"') % 2 == 1)
+        | (characters.count_runs("`", 3) % 2 == 1)
+    )
+    return np.column_stack(
+        [complete, may_break_off & ~has_code, has_unbalanced_marks, ends_in_stump]
     )
 
 
 def _find_filled_lines(text: str) -> list[str]:
     return [line for line in text.split("\n") if line.strip()]
-
-
-def _has_unbalanced_marks(response: str) -> bool:
-    return (
-        response.count("(") > response.count(")")
-        or response.count("[") > response.count("]")
-        or response.count('"') % 2 == 1
-        or response.count("```") % 2 == 1
-    )
 
 
 def _ends_in_stump(lines: Sequence[str]) -> bool:
@@ -299,23 +310,14 @@ def _measure_repetition(samples: SampleTexts) -> Array:
     n_distinct_trigrams = own.count_keys(word_columns.sort_distinct(own.key_phrases(3)))
     repeated_phrases = 1.0 - n_distinct_trigrams / n_trigrams
 
-    # Lines, without the marks and numbers of lists
-    lines: list[tuple[float, float]] = []
-    for sentences in samples.sentences:
-        normalised = _normalise_lines(sentences)
-        repeated = 0.0
-        if len(normalised) > 1:
-            repeated = _share_of_repeats(normalised)
-        same_openings = 0.0
-        if len(normalised) > 2:
-            same_openings = _share_of_repeats([line[:12] for line in normalised])
-        lines.append((repeated, same_openings))
+    lines = list(map(_measure_lines, _list_lines(samples)))
 
     # Words
     n_distinct = own.count_texts(distinct.texts)
     word_variety = np.ones(len(n_words))
-    for row in np.flatnonzero(n_words > 3).tolist():
-        word_variety[row] = math.log(n_distinct[row]) / math.log(n_words[row])
+    is_long = n_words > 3
+    shares = _log_naturally(n_distinct[is_long]) / _log_naturally(n_words[is_long])
+    word_variety[is_long] = shares
     largest_counts = np.zeros(len(n_words), dtype=np.int64)
     is_longer = own.memory.lengths[distinct.numbers] > 3
     longer = distinct.texts[is_longer]
@@ -334,14 +336,44 @@ def _measure_repetition(samples: SampleTexts) -> Array:
     )
 
 
-def _normalise_lines(sentences: Sequence[str]) -> list[str]:
-    """Return sentences in lower case without list marks, or the items of a short response."""
-    lines = [_MARK.sub("", sentence).strip().lower() for sentence in sentences]
-    if not lines or len(lines) > 3:
-        return lines
-    # In a short response the items between commas may repeat each other.
-    items = ",".join(lines).split(",")
-    return [item.strip() for item in items]
+def _log_naturally(counts: Numbers) -> Array:
+    """Compute ln(count) of counts from 1 as `math.log` does, to the last bit."""
+    return np.array(list(map(math.log, counts.tolist())))
+
+
+def _list_lines(samples: SampleTexts) -> list[list[str]]:
+    """List the sentences of each response in lower case, without the marks of lists."""
+    characters = samples.characters
+    joined = characters.joined
+    _, starts, ends, first, last = characters.sentences
+    lines = [
+        joined[place:end].lower()
+        for place, end in zip(first.tolist(), (last + 1).tolist(), strict=True)
+    ]
+    for number in np.flatnonzero(characters.may_be_listed(first)).tolist():
+        line = joined[starts[number] : ends[number]]
+        lines[number] = _MARK.sub("", line).strip().lower()
+    ends_of_texts = np.cumsum(samples.n_sentences).tolist()
+    starts_of_texts = [0, *ends_of_texts]
+    return [
+        lines[start:end]
+        for start, end in zip(starts_of_texts, ends_of_texts, strict=False)
+    ]
+
+
+def _measure_lines(lines: list[str]) -> tuple[float, float]:
+    """The shares of lines, and of their beginnings, that repeat others."""
+    parts = lines
+    if lines and len(lines) <= 3:
+        # In a short response the items between commas may repeat each other.
+        parts = [item.strip() for item in ",".join(lines).split(",")]
+    repeated = 0.0
+    if len(parts) > 1:
+        repeated = _share_of_repeats(parts)
+    same_openings = 0.0
+    if len(parts) > 2:
+        same_openings = _share_of_repeats([line[:12] for line in parts])
+    return repeated, same_openings
 
 
 def _share_of_repeats(parts: Sequence[str]) -> float:
@@ -456,8 +488,7 @@ def _is_code(response: str) -> bool:
     return bool(_CODE.search(response))
 
 
-def _measure_code(responses: Sequence[str], intents: InstructionIntents) -> Array:
-    has_code = np.fromiter(map(_is_code, responses), np.bool_, len(responses))
+def _measure_code(has_code: Flags, intents: InstructionIntents) -> Array:
     return np.column_stack(
         [
             has_code & intents.code,
@@ -474,14 +505,14 @@ def _detect_script(text: str) -> str:
     n_letters = 0
     n_latin = 0
     n_cjk = 0
-    for character in text[:2000]:
+    for character, count in Counter(text[:2000]).items():
         if not character.isalpha():
             continue
-        n_letters += 1
+        n_letters += count
         if character < "ɐ":
-            n_latin += 1
+            n_latin += count
         elif "぀" <= character <= "鿿" or "가" <= character <= "힯":
-            n_cjk += 1
+            n_cjk += count
     # A Chinese character says about as much as three letters.
     if 3 * n_cjk > n_latin:
         return "cjk"
@@ -490,69 +521,109 @@ def _detect_script(text: str) -> str:
     return "other"
 
 
-def _measure_hygiene(
-    responses: Sequence[str],
-    intents: InstructionIntents,
-    n_sentences: Numbers,
-) -> Array:
-    rows = [
-        (
-            response[:1].islower(),
-            len(_SMALL.findall(response)),
-            _count_slips(response),
-            _count_blanks(response),
-            _has_leftovers(response),
-        )
-        for response in responses
+def _measure_hygiene(samples: SampleTexts) -> Array:
+    characters = samples.characters
+    intents = samples.intents
+    small_initial = np.array(
+        [response[:1].islower() for response in samples.responses], dtype=np.bool_
+    )
+    before, after = characters.blank_runs
+    small_starts = before[
+        characters.is_kind(before, STOP) & characters.is_kind(after, SMALL)
     ]
-    small_initial, n_small_starts, n_slips, n_blanks, leftovers = _stack_rows(rows, 5).T
+    n_small_starts = characters.count_places(small_starts)
     sentence_asked = ~intents.label & ~intents.short
     return np.column_stack(
         [
-            small_initial * sentence_asked,
-            np.minimum(n_small_starts / np.maximum(n_sentences, 1), 1),
-            log_counts(n_slips),
-            log_counts(n_blanks),
-            leftovers,
+            small_initial & sentence_asked,
+            np.minimum(n_small_starts / np.maximum(samples.n_sentences, 1), 1),
+            log_counts(_count_slips(samples)),
+            log_counts(_count_blanks(samples)),
+            _find_leftovers(samples),
         ]
     )
 
 
-# A pattern is tried only if one of its marks occurs.
+# A pattern is tried only in texts where its marks occur.
 
 
-def _count_slips(response: str) -> int:
-    n_slips = len(_JOINED.findall(response))
-    if any(map(response.__contains__, _SLIPS)):
-        n_slips += len(_SLIP.findall(response))
+def _count_slips(samples: SampleTexts) -> Numbers:
+    """Count slips of spacing, and sentences that are joined without a blank."""
+    characters = samples.characters
+    stops = characters.find(STOP)
+    joined = stops[
+        characters.is_kind(stops - 1, SMALL)
+        & characters.is_kind(stops + 1, CAPITAL)
+        & characters.is_kind(stops + 2, SMALL)
+    ]
+    n_slips = characters.count_places(joined)
+    before, after = characters.blank_runs
+    is_odd = (
+        characters.is_one(after, ",.;:!?)")
+        | characters.is_one(before, "(")
+        # Two spaces side by side, or blanks that may hold them
+        | (characters.is_one(after - 1, " ") & characters.is_one(after - 2, " "))
+        | (characters.is_one(before + 1, " ") & characters.is_one(before + 2, " "))
+        | (after - before > 4)
+    )
+    marks = np.concatenate(
+        [stops, characters.find_mark(","), characters.find_mark(";")]
+    )
+    is_doubled = characters.codes[marks] == characters.codes[marks + 1]
+    odd = characters.mention(np.concatenate([before[is_odd], marks[is_doubled]]))
+    for row in np.flatnonzero(odd).tolist():
+        n_slips[row] += len(_SLIP.findall(samples.responses[row]))
     return n_slips
 
 
-def _count_blanks(response: str) -> int:
-    if not any(map(response.__contains__, _BLANK_MARKS)):
-        return 0
-    return len(_BLANK.findall(response))
+def _count_blanks(samples: SampleTexts) -> Numbers:
+    """Count what is left to fill in."""
+    count = samples.characters.count
+    may_have = (count("_") > 1) | (count("X") > 2)
+    for mark in "[<{":
+        may_have |= count(mark) > 0
+    stops = samples.characters.find(STOP)
+    may_have |= samples.characters.mention(
+        stops[samples.characters.is_kind(stops + 2, STOP)]
+    )
+    n_blanks = np.zeros(len(may_have), dtype=np.int64)
+    for row in np.flatnonzero(may_have).tolist():
+        n_blanks[row] = len(_BLANK.findall(samples.responses[row]))
+    return n_blanks
 
 
-def _has_leftovers(response: str) -> bool:
-    has_colon = ":" in response
-    if has_colon and _LEFTOVER_LABEL.search(response):
-        return True
-    if not has_colon and not any(map(response.__contains__, _LEFTOVER_MARKS)):
-        return False
-    return _LEFTOVER.search(response) is not None
+def _find_leftovers(samples: SampleTexts) -> Flags:
+    """Find labels and marks of prompts in responses."""
+    characters = samples.characters
+    has_colon = characters.count(":") > 0
+    found = np.zeros(len(has_colon), dtype=np.bool_)
+    starts = characters.line_starts
+    is_candidate = has_colon[characters.texts[starts]] & (
+        characters.is_one(starts, "iIoOrRaAhHuUqQ") | characters.is_kind(starts, BLANK)
+    )
+    for place in starts[is_candidate].tolist():
+        if _LEFTOVER_LABEL.match(characters.joined, place):
+            found[characters.texts[place]] = True
+    may_have = (characters.count("#") > 1) | (characters.count("<") > 0)
+    may_have |= samples.phrases.mention(["nput", "�"])
+    for row in np.flatnonzero(may_have & ~found).tolist():
+        response = samples.responses[row]
+        if has_colon[row] or any(map(response.__contains__, _LEFTOVER_MARKS)):
+            found[row] = _LEFTOVER.search(response) is not None
+    return found
 
 
 def _measure_phrasing(samples: SampleTexts) -> Array:
     own = samples.own
-    may_decline = own.mention("declining").tolist()
-    rows: list[tuple[float, ...]] = []
-    for lower, declining in zip(samples.lower, may_decline, strict=True):
-        refuses = declining and _REFUSAL.search(lower) is not None
-        n_courtesy = sum(map(lower.__contains__, _CLOSERS))
-        n_courtesy += lower.startswith(_OPENERS)
-        rows.append((refuses, n_courtesy, sum(map(lower.count, _EXAMPLES))))
-    refuses, n_courtesy, n_examples = _stack_rows(rows, 3).T
+    refuses = own.mention("declining")
+    for row in np.flatnonzero(refuses).tolist():
+        refuses[row] = _REFUSAL.search(samples.lower[row]) is not None
+    phrases = samples.phrases
+    openers = [lower.startswith(_OPENERS) for lower in samples.lower]
+    n_courtesy = np.array(openers, dtype=np.int64)
+    for phrase in _CLOSERS:
+        n_courtesy += phrases.mention([phrase])
+    n_examples = phrases.count(_EXAMPLES)
     n_words = np.maximum(own.counts, 1)
     n_numbers = np.maximum(own.count("digit") - samples.n_items, 0)
     return np.column_stack(
@@ -567,31 +638,30 @@ def _measure_phrasing(samples: SampleTexts) -> Array:
     )
 
 
-def _measure_tone(samples: SampleTexts, n_sentences: Numbers) -> Array:
+def _measure_tone(samples: SampleTexts) -> Array:
     own = samples.own
-    rows = [
-        (
-            response.count("!"),
-            len(_SHOUTED.findall(response)),
-            response.endswith(_QUESTION_MARKS),
-            "http" in response or "www." in response,
-        )
-        for response in samples.responses
-    ]
-    n_marks, n_shouted, is_question, has_link = _stack_rows(rows, 4).T
+    characters = samples.characters
+    capitals = characters.find(CAPITAL)
+    is_run = characters.is_kind(capitals + 1, CAPITAL)
+    is_run &= characters.is_kind(capitals + 2, CAPITAL)
+    n_shouted = np.zeros(len(own.counts), dtype=np.int64)
+    for row in np.flatnonzero(characters.mention(capitals[is_run])).tolist():
+        n_shouted[row] = len(_SHOUTED.findall(samples.responses[row]))
+    is_question = characters.is_one(characters.ends - 1, _QUESTION_MARKS)
+    has_link = samples.links.mention(_LINKS)
     n_words = np.maximum(own.counts, 1)
     lengths = own.memory.lengths[own.numbers]
     n_letters = np.bincount(own.texts, lengths, len(own.counts))
     link_asked = samples.intents.link
     return np.column_stack(
         [
-            log_counts(n_marks),
+            log_counts(characters.count("!")),
             np.where(n_shouted > 2, n_shouted / n_words, 0),
-            is_question * (n_sentences == 1),
+            is_question & (samples.n_sentences == 1),
             n_letters / n_words,
             own.count("self") / n_words,
             own.count("reader") / n_words,
-            has_link * link_asked,
-            has_link * ~link_asked,
+            has_link & link_asked,
+            has_link & ~link_asked,
         ]
     )

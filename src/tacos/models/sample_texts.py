@@ -16,20 +16,16 @@ from tacos.models import (
     task_kinds,
     word_classes,
 )
+from tacos.models.character_columns import Characters, Phrases
 from tacos.models.instruction_intent import InstructionIntents, word_set
 from tacos.models.word_columns import Flags, Numbers, WordMemory, Words, find_words
 
 MAX_CHARS = 20_000
 """Longer texts are read up to their first 20,000 characters."""
-# A pattern that begins with the characters it needs is found many times faster: one or more full
-# stops before a blank, a quote or the end; or one of the others.
-_SENTENCE = re.compile(
-    r"[.!?。！？\n](?:(?<=[。！？\n])|[.!?]*(?<=[.!?])(?=[\s\"'”)]|$))"
-)
 ITEM = re.compile(
-    r"^[ \t]*(?:[-*•–]|\(?\d{1,3}[.):]|[a-zA-Z][.)]|[Ss]tep \d+)[ \t]*(?=\S)",
-    re.MULTILINE,
+    r"[ \t]*(?:[-*•–]|\(?\d{1,3}[.):]|[a-zA-Z][.)]|[Ss]tep \d+)[ \t]*(?=\S)"
 )
+"""What a line of a list starts with."""
 _DECLINING = word_set("i i'm sorry ai artificial language possible 抱 无 对")
 _CLASSES = {
     **instruction_intent.CLASSES,
@@ -44,8 +40,8 @@ _CLASSES = {
 class SampleTexts:
     """Samples as they are measured, `asked` the words of instructions, `own` those of responses.
 
-    `lower` are the responses in small letters, `sentences` those of each response, `n_items` how
-    many list items each has.
+    `lower` are the responses in small letters, `characters` theirs before that, `n_items` how many
+    list items each has.
     """
 
     instructions: list[str]
@@ -54,13 +50,29 @@ class SampleTexts:
     asked: Words
     own: Words
     intents: InstructionIntents
-    sentences: list[list[str]]
+    characters: Characters
     n_items: Numbers
 
     @cached_property
     def is_shared(self) -> Flags:
         """Which distinct words of responses their instructions have, too."""
         return self.own.distinct.within(self.asked.distinct)
+
+    @cached_property
+    def phrases(self) -> Phrases:
+        """Finds phrases in responses in small letters."""
+        return Phrases(self.lower)
+
+    @cached_property
+    def links(self) -> Phrases:
+        """Finds parts of addresses in responses."""
+        return Phrases(self.responses)
+
+    @cached_property
+    def n_sentences(self) -> Numbers:
+        """The number of sentences of each response."""
+        texts = self.characters.sentences.texts
+        return np.bincount(texts, minlength=len(self.responses))
 
 
 class _Memory:
@@ -98,10 +110,7 @@ def read_samples(instructions: Sequence[str], responses: Sequence[str]) -> Sampl
             others = memory.read([lower[row] for row in cut])
             own = own.replace(np.array(cut), others)
 
-    sentences = [
-        [part for part in _SENTENCE.split(text) if part.strip()] for text in own_texts
-    ]
-    n_items = [len(ITEM.findall(text)) for text in own_texts]
+    characters = Characters(own_texts)
     return SampleTexts(
         asked_texts,
         own_texts,
@@ -109,6 +118,21 @@ def read_samples(instructions: Sequence[str], responses: Sequence[str]) -> Sampl
         asked,
         own,
         intents,
-        sentences,
-        np.array(n_items, dtype=np.int64),
+        characters,
+        _count_items(own_texts, characters),
     )
+
+
+def _count_items(texts: Sequence[str], characters: Characters) -> Numbers:
+    """Count the list items of each text."""
+    starts = characters.line_starts
+    may_be_item = characters.may_be_listed(starts)
+    is_step = characters.is_one(starts, "Ss") & characters.is_one(starts + 1, "t")
+    candidates = starts[may_be_item | is_step]
+    rows = characters.texts[candidates]
+    places = candidates - characters.starts[rows]
+    n_items = np.zeros(len(texts), dtype=np.int64)
+    for row, place in zip(rows.tolist(), places.tolist(), strict=True):
+        if ITEM.match(texts[row], place):
+            n_items[row] += 1
+    return n_items

@@ -23,6 +23,7 @@ from tokenizers import Tokenizer
 from tacos.errors import ModelError
 from tacos.methods.measures.unit_rows import scale_rows
 from tacos.models import int8_tensors
+from tacos.models.chunk_numbers import Chunks
 from tacos.models.word_tokenizer import WordTokenizer
 
 DATA = Path(__file__).parent / "data"
@@ -92,6 +93,7 @@ class StaticEncoder:
 def encode_tokens(
     encoder: StaticEncoder,
     texts: Sequence[str],
+    chunks: Chunks | None = None,
 ) -> tuple[sp.csr_array, Vectors]:
     """Return the tokens of texts, see `count_tokens`, and the vectors of `StaticEncoder.encode`."""
     tokenizer, table, _ = encoder.loaded
@@ -100,6 +102,7 @@ def encode_tokens(
         texts,
         encoder.max_tokens,
         n_tokens=len(table),
+        chunks=chunks,
     )
     counts = tokens
     if encoder.damped:
@@ -116,15 +119,19 @@ def count_tokens(
     texts: Sequence[str],
     max_tokens: int,
     n_tokens: int,
+    chunks: Chunks | None = None,
 ) -> sp.csr_array:
     """Return a sparse float32 matrix of ones of shape (len(texts), n_tokens), one per token.
 
-    A token that occurs twice has two entries.
+    A token that occurs twice has two entries. `chunks` are the words of the same texts in small
+    letters, if they were split before.
     """
     # Cut before tokenising: a text of megabytes would take seconds for tokens that are not read.
     max_characters = MAX_CHARACTERS_PER_TOKEN * max_tokens
     beginnings = [replace_surrogates(text[:max_characters]) for text in texts]
-    columns, ends = tokenizer.tokenise(beginnings)
+    if chunks is not None and max(map(len, texts), default=0) > max_characters:
+        chunks = None
+    columns, ends = tokenizer.tokenise(beginnings, chunks)
     ones = np.ones(len(columns), dtype=np.float32)
     return sp.csr_array(
         (ones, columns, np.concatenate([np.zeros(1, dtype=np.int32), ends])),

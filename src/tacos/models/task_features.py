@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import Sequence
 
 import numpy as np
 
 from tacos.models import task_kinds, word_columns
+from tacos.models.character_columns import CAPITAL, GAPS, SMALL
 from tacos.models.sample_texts import SampleTexts
 from tacos.models.word_columns import Array, Flags, Numbers, Words
 
@@ -41,8 +41,7 @@ _MARKS = (
 _SUM = re.compile(
     r"(-?\d+(?:\.\d+)?)\s*([-+*/x×÷])\s*(-?\d+(?:\.\d+)?)\s*=\s*(-?\d+(?:\.\d+)?)"
 )
-# The letter stands first, because what begins with a letter is found faster.
-_NAME = re.compile(r"[A-Z](?<=\b.)(?<![.!?:\n] .)(?<!^.)[a-z]{2,}")
+_NAME = re.compile(r"[A-Z][a-z]+")
 _INCAPABLE = ("i'm sorry", "i cannot", "unable", "as an ai", "language model")
 _SENTENCE_ENDS = frozenset(".!?。！？")
 _CLAUSE_ENDS = frozenset(",;:，；：、")
@@ -124,17 +123,17 @@ def measure_tasks(samples: SampleTexts) -> Array:
     n_content = own.count_texts(distinct.texts[is_content])
     input_lengths = _find_inputs(samples)
     edges = list(map(_measure_edges, samples.responses))
-    marks = [list(map(text.count, _MARKS)) for text in samples.responses]
+    marks = [_count_mark(samples, mark) for mark in _MARKS]
     return np.column_stack(
         [
             *_measure_kinds(samples.asked),
             word_columns.log_counts(input_lengths),
             _measure_overlap(samples, input_lengths, n_shared, n_content),
             _measure_numbers(samples),
-            word_columns.log_counts(np.array(marks).reshape(-1, len(_MARKS))),
+            word_columns.log_counts(np.column_stack(marks)),
             _measure_word_classes(own),
             _measure_variety(samples, n_shared, n_content),
-            _measure_sentences(samples.sentences),
+            _measure_sentences(samples),
             np.array(edges, dtype=np.float64).reshape(-1, 6),
             np.array([_check_sums(text) for text in samples.responses]).reshape(-1, 2),
             _measure_instructions(samples, input_lengths > 0),
@@ -143,6 +142,15 @@ def measure_tasks(samples: SampleTexts) -> Array:
             _number_openings(own),
         ]
     )
+
+
+def _count_mark(samples: SampleTexts, mark: str) -> Numbers:
+    """Count a mark of one or two equal characters, or a word in small letters."""
+    if len(mark) == 1:
+        return samples.characters.count(mark)
+    if mark[0] == mark[1] and len(mark) == 2:
+        return samples.characters.count_runs(mark[0], 2)
+    return samples.links.count([mark])
 
 
 def expand_features(raw: Array, n_words: Array) -> Array:
@@ -253,22 +261,36 @@ def _measure_numbers(samples: SampleTexts) -> Array:
 
 def _measure_names(samples: SampleTexts) -> Array:
     """Count capitalised words within sentences, most of which are names, (n, 2)."""
-    n_names: list[int] = []
-    n_new: list[int] = []
-    for response, instruction in zip(
-        samples.responses, samples.instructions, strict=True
-    ):
-        names = _NAME.findall(response)
-        new_names = {name.lower() for name in names}
-        # What the instruction does not even contain is none of its words.
-        if any(map(instruction.lower().__contains__, new_names)):
-            new_names -= set(word_columns.find_words(instruction))
-        n_names.append(len(names))
-        n_new.append(len(new_names))
+    characters = samples.characters
+    capitals = characters.find(CAPITAL)
+    is_name = characters.is_kind(capitals + 1, SMALL)
+    is_name &= characters.is_kind(capitals + 2, SMALL)
+    # Within a word, at the start of the text or of a sentence, or after a colon, it is none.
+    is_name &= ~characters.is_kind(capitals - 1, SMALL | CAPITAL | GAPS)
+    is_name &= ~(
+        characters.is_one(capitals - 1, " ") & characters.is_one(capitals - 2, ".!?:\n")
+    )
+    found: list[tuple[int, str]] = []
+    places = capitals[is_name]
+    rows = characters.texts[places].tolist()
+    for row, place in zip(rows, places.tolist(), strict=True):
+        before = characters.joined[place - 1]
+        if before.isalnum() or before == "_":
+            continue
+        name = _NAME.match(characters.joined, place)
+        assert name is not None
+        found.append((row, name[0].lower()))
+    distinct = dict.fromkeys(found)
+    asked = samples.asked
+    rows_of_names = np.array([row for row, _ in distinct], dtype=np.int64)
+    numbers = asked.memory.find_numbers([name for _, name in distinct])
+    is_new = ~asked.have(rows_of_names, numbers)
+    n_names = asked.count_texts(np.array([row for row, _ in found], dtype=np.int64))
+    n_new = asked.count_texts(rows_of_names[is_new])
     return np.column_stack(
         [
             word_columns.log_counts(n_names),
-            np.array(n_new, dtype=np.int64) / (samples.own.counts + 1),
+            n_new / (samples.own.counts + 1),
         ]
     )
 
@@ -331,14 +353,22 @@ def _measure_variety(
     )
 
 
-def _measure_sentences(sentences: Sequence[Sequence[str]]) -> Array:
+def _measure_sentences(samples: SampleTexts) -> Array:
     """Measure the longest, the first and the last sentence, (n, 3)."""
-    counts: list[tuple[int, int, int]] = []
-    for own in sentences:
-        # Blanks stand for words: they are counted much faster.
-        lengths = [1 + sentence.strip().count(" ") for sentence in own] or [0]
-        counts.append((max(lengths), lengths[0], lengths[-1]))
-    return word_columns.log_counts(np.array(counts, dtype=np.int64).reshape(-1, 3))
+    _, _, _, first, last = samples.characters.sentences
+    # Blanks stand for words: they are counted much faster.
+    n_spaces = samples.characters.n_spaces
+    lengths = 1 + n_spaces[last] - n_spaces[first]
+    n_sentences = samples.n_sentences
+    counts = np.zeros((len(n_sentences), 3), dtype=np.int64)
+    is_filled = n_sentences > 0
+    if is_filled.any():
+        ends = np.cumsum(n_sentences)[is_filled]
+        starts = ends - n_sentences[is_filled]
+        counts[is_filled, 0] = np.maximum.reduceat(lengths, starts)
+        counts[is_filled, 1] = lengths[starts]
+        counts[is_filled, 2] = lengths[ends - 1]
+    return word_columns.log_counts(counts)
 
 
 def _measure_edges(response: str) -> tuple[bool, ...]:
@@ -391,10 +421,10 @@ def _calculate(left: float, sign: str, right: float) -> float:
 
 def _measure_instructions(samples: SampleTexts, has_input: Flags) -> Array:
     asked = samples.asked
-    says_it_cannot: list[bool] = []
-    for lower in samples.lower:
-        start = lower[:400]
-        says_it_cannot.append(any(phrase in start for phrase in _INCAPABLE))
+    says_it_cannot = np.zeros(len(asked.counts), dtype=np.bool_)
+    for phrase in _INCAPABLE:
+        rows, places = samples.phrases.find(phrase)
+        says_it_cannot[rows[places <= 400 - len(phrase)]] = True
     ends: list[tuple[bool, bool, int, bool]] = []
     for instruction in samples.instructions:
         n_stops = instruction.count(".") + instruction.count("。")
@@ -413,7 +443,7 @@ def _measure_instructions(samples: SampleTexts, has_input: Flags) -> Array:
         [
             asked.mention("numeral") | asked.mention("decimal"),
             asked.mention("noinput"),
-            np.array(says_it_cannot, dtype=np.bool_),
+            says_it_cannot,
             ~has_input & asked.mention("missing input"),
             is_question,
             is_colon,

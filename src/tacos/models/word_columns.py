@@ -17,17 +17,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tacos.models.chunk_numbers import ChunkNumbers, ChunkParts, Chunks
+
 MAX_TEXTS = 1024
 """The number of texts of one batch: their numbers take the upper bits of 64."""
-MAX_REMEMBERED = 100_000
-"""The number of words that are remembered, with their punctuation, before all are forgotten."""
-MAX_CHARACTERS = 20 * MAX_REMEMBERED
-"""The number of characters that all words remembered may have."""
 STEM_LETTERS = 5
 """Words are compared by so many letters, where endings should make no difference."""
 _TEXT_SHIFT = np.uint64(54)
 _WORD_SHIFT = 32
 _N_LOGARITHMS = 1 << 15
+_HASH_BITS = 19
 # Odd numbers of 64 bits: multiplied by them, the hashes of a phrase's words keep their order.
 _FACTORS = (
     0x9E3779B97F4A7C15,
@@ -54,23 +53,11 @@ def _find_lower_words(lower: str) -> list[str]:
     return _WORD.findall(lower)
 
 
-class _Chunks(dict[str, int]):
-    """A number for each run of characters without a blank, in the order of their lookup."""
-
-    n_characters = 0
-
-    def __missing__(self, chunk: str) -> int:
-        number = len(self)
-        self[chunk] = number
-        self.n_characters += len(chunk)
-        return number
-
-
 class WordMemory:
     """The words that were met so far, by number, and what is known of each.
 
-    `classes` are lists of words by name. Of each word: `flags` (n,) has a bit for each of its
-    classes, `hashes` (n,) tell phrases apart, `stems` (n,) number its first letters, `lengths`
+    `classes` are lists of words by name. Of each of the `words`: `flags` (n,) has a bit for each of
+    its classes, `hashes` (n,) tell phrases apart, `stems` (n,) number its first letters, `lengths`
     (n,) count its characters.
     """
 
@@ -83,13 +70,11 @@ class WordMemory:
             for word in words:
                 known = self._flags_of_listed.get(word, 0)
                 self._flags_of_listed[word] = known | int(self.bits[name])
-        self._chunks = _Chunks()
+        self._chunks = ChunkNumbers()
+        self._parts = ChunkParts(self._chunks, self._number_words)
         self._numbers: dict[str, int] = {}
         self._stems: dict[str, int] = {}
-        # The words of all chunks, one after the other; where each chunk's begin; how many it has
-        self._words_of_chunks = np.zeros(0, dtype=np.int64)
-        self._starts = np.zeros(0, dtype=np.int64)
-        self._n_words = np.zeros(0, dtype=np.int64)
+        self.words: list[str] = []
         self.flags = np.zeros(0, dtype=np.uint64)
         self.hashes = np.zeros(0, dtype=np.uint64)
         self.stems = np.zeros(0, dtype=np.int64)
@@ -98,51 +83,34 @@ class WordMemory:
     @property
     def is_full(self) -> bool:
         """Whether it is time to forget."""
-        return (
-            len(self._chunks) > MAX_REMEMBERED
-            or self._chunks.n_characters > MAX_CHARACTERS
-        )
+        return self._chunks.is_full
 
     def read(self, lower_texts: Sequence[str]) -> Words:
         """Read the words of texts in small letters, see `find_words`."""
-        split = [text.split() for text in lower_texts]
-        n_chunks = np.array([len(chunks) for chunks in split], dtype=np.int64)
-        chunks = np.fromiter(
-            map(self._chunks.__getitem__, chain.from_iterable(split)),
-            dtype=np.int64,
-            count=int(n_chunks.sum()),
-        )
-        self._learn_chunks()
-        lengths = self._n_words[chunks]
-        ends = np.cumsum(lengths)
-        n_words = int(ends[-1]) if len(ends) else 0
-        first = self._starts[chunks] - (ends - lengths)
-        numbers = self._words_of_chunks[np.arange(n_words) + np.repeat(first, lengths)]
-        ends_of_texts = np.concatenate([[0], ends])[np.cumsum(n_chunks)]
-        return Words(self, numbers, np.diff(ends_of_texts, prepend=0))
+        chunks = self._chunks.read(lower_texts)
+        numbers, counts = self._parts.list_parts(chunks)
+        return Words(self, numbers, counts, chunks)
 
-    def _learn_chunks(self) -> None:
-        """Split the chunks that were looked up for the first time, and look at their new words."""
-        new_chunks = list(self._chunks)[len(self._starts) :]
-        if not new_chunks:
-            return
-        words = [_find_lower_words(chunk) for chunk in new_chunks]
+    def find_numbers(self, words: Sequence[str]) -> Numbers:
+        """The numbers of words in small letters, -1 of those that were never met."""
+        numbers = [self._numbers.get(word, -1) for word in words]
+        return np.array(numbers, dtype=np.int64)
+
+    def _number_words(self, chunks: Sequence[str]) -> tuple[Numbers, Numbers]:
+        """The words of new chunks, and how many each has; looks at those that are new."""
+        words = [_find_lower_words(chunk) for chunk in chunks]
         n_known = len(self._numbers)
         numbers = [
             self._numbers.setdefault(word, len(self._numbers))
             for word in chain.from_iterable(words)
         ]
         self._describe_words(list(self._numbers)[n_known:])
-        lengths = np.array([len(own) for own in words], dtype=np.int64)
-        ends = len(self._words_of_chunks) + np.cumsum(lengths)
-        self._starts = np.concatenate([self._starts, ends - lengths])
-        self._n_words = np.concatenate([self._n_words, lengths])
-        self._words_of_chunks = np.concatenate(
-            [self._words_of_chunks, np.array(numbers, dtype=np.int64)]
-        )
+        lengths = np.array(list(map(len, words)), dtype=np.int64)
+        return np.array(numbers, dtype=np.int64), lengths
 
     def _describe_words(self, words: Sequence[str]) -> None:
         stems = self._stems
+        self.words += words
         described = (
             np.array([self._flag_word(word) for word in words], dtype=np.uint64),
             np.array([_hash_word(word) for word in words], dtype=np.uint64),
@@ -192,12 +160,18 @@ class DistinctWords(NamedTuple):
 
 
 class Words:
-    """The words of some texts, one after the other: `numbers` (words,), `counts` (texts,)."""
+    """The words of some texts, one after the other: `numbers` (words,), `counts` (texts,).
 
-    def __init__(self, memory: WordMemory, numbers: Numbers, counts: Numbers) -> None:
+    `chunks` are what stands between the blanks of the same texts.
+    """
+
+    def __init__(
+        self, memory: WordMemory, numbers: Numbers, counts: Numbers, chunks: Chunks
+    ) -> None:
         self.memory = memory
         self.numbers = numbers
         self.counts = counts
+        self.chunks = chunks
 
     @cached_property
     def texts(self) -> Numbers:
@@ -250,6 +224,18 @@ class Words:
         flags = self.memory.flags[numbers]
         return DistinctWords(keys, keys >> _WORD_SHIFT, numbers, counts, flags)
 
+    def have(self, texts: Numbers, numbers: Numbers) -> Flags:
+        """Which of these texts have the word of this number, -1 for none."""
+        keys = (texts << _WORD_SHIFT) | np.maximum(numbers, 0)
+        return contains(self.distinct.keys, keys) & (numbers >= 0)
+
+    def list_words(self, text: int, first: int, last: int) -> list[str]:
+        """The words of a text from the place `first` until before `last`."""
+        start = self.starts[text]
+        end = min(start + last, start + self.counts[text])
+        numbers = self.numbers[start + first : end].tolist()
+        return [self.memory.words[number] for number in numbers]
+
     def mention(self, name: str) -> Flags:
         """Which texts have a word of a class, (texts,)."""
         return self.find(self.all_flags, name)
@@ -291,24 +277,50 @@ class Words:
 
     def replace(self, texts: Numbers, others: Words) -> Words:
         """These words, with those of others in place of the words of some texts."""
-        counts = self.counts.copy()
-        counts[texts] = others.counts
-        is_other = np.zeros(len(counts), dtype=np.bool_)
-        is_other[texts] = True
-        numbers = np.empty(int(counts.sum()), dtype=np.int64)
-        is_new = np.repeat(is_other, counts)
-        numbers[is_new] = others.numbers
-        numbers[~is_new] = self.numbers[~is_other[self.texts]]
-        return Words(self.memory, numbers, counts)
+        numbers, counts = _replace_runs(
+            (self.numbers, self.counts), texts, (others.numbers, others.counts)
+        )
+        own, other = self.chunks, others.chunks
+        chunks = _replace_runs(
+            (own.numbers, own.counts), texts, (other.numbers, other.counts)
+        )
+        return Words(self.memory, numbers, counts, Chunks(own.memory, *chunks))
+
+
+def _replace_runs(
+    own: tuple[Numbers, Numbers], texts: Numbers, others: tuple[Numbers, Numbers]
+) -> tuple[Numbers, Numbers]:
+    """Runs of numbers by text, given with their lengths, with others in place of some texts'."""
+    counts = own[1].copy()
+    counts[texts] = others[1]
+    is_other = np.zeros(len(counts), dtype=np.bool_)
+    is_other[texts] = True
+    numbers = np.empty(int(counts.sum()), dtype=np.int64)
+    is_new = np.repeat(is_other, counts)
+    numbers[is_new] = others[0]
+    numbers[~is_new] = own[0][~np.repeat(is_other, own[1])]
+    return numbers, counts
 
 
 def contains(keys: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> Flags:
     """Which of the wanted keys are among keys in ascending order."""
+    found = np.zeros(len(wanted), dtype=np.bool_)
     if not len(keys):
-        return np.zeros(len(wanted), dtype=np.bool_)
-    places = np.searchsorted(keys, wanted)
+        return found
+    # Most keys that are not there miss a table of short hashes, which is faster than a search.
+    is_taken = np.zeros(1 << _HASH_BITS, dtype=np.bool_)
+    is_taken[_shorten(keys)] = True
+    candidates = np.flatnonzero(is_taken[_shorten(wanted)])
+    places = np.searchsorted(keys, wanted[candidates])
     places[places == len(keys)] = 0
-    return np.asarray(keys[places] == wanted)
+    found[candidates] = keys[places] == wanted[candidates]
+    return found
+
+
+def _shorten(keys: npt.NDArray[Any]) -> Keys:
+    return (keys.astype(np.uint64) * np.uint64(_FACTORS[0])) >> np.uint64(
+        64 - _HASH_BITS
+    )
 
 
 def split_texts(keys: Numbers) -> Numbers:

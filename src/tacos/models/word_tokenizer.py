@@ -18,6 +18,8 @@ import numpy.typing as npt
 import orjson
 from tokenizers import Tokenizer
 
+from tacos.models.chunk_numbers import ChunkNumbers, ChunkParts, Chunks, Numbers
+
 _JOINING = b"\x0b\x0c\x1c\x1d\x1e\x1f"
 _OTHER_JOINING = "\x85"
 """Blanks that the tokenizer removes before it splits, so that words become one."""
@@ -27,28 +29,7 @@ _PRINTABLE = re.compile(r"[!-~]+")
 _PIECE = re.compile(r"[a-z0-9]+|.")
 LONGEST_WORD = 100
 """The tokenizer knows no longer word without punctuation."""
-MAX_REMEMBERED = 200_000
-"""The number of words that are remembered, some 30 MB, before all are forgotten."""
-MAX_CHARACTERS = 20 * MAX_REMEMBERED
-"""The number of characters that all words remembered may have."""
 Ids = npt.NDArray[np.int32]
-
-
-class WordNumbers(dict[str, int]):
-    """A number for each word, in the order in which they were first looked up."""
-
-    n_characters = 0
-
-    def __missing__(self, word: str) -> int:
-        number = len(self)
-        self[word] = number
-        self.n_characters += len(word)
-        return number
-
-    @property
-    def is_full(self) -> bool:
-        """Whether it is time to forget."""
-        return len(self) > MAX_REMEMBERED or self.n_characters > MAX_CHARACTERS
 
 
 class WordTokenizer:
@@ -64,23 +45,30 @@ class WordTokenizer:
         self._splits_words = _splits_words(setup)
         special_tokens = [token["content"] for token in setup["added_tokens"]]
         self._marks = (_OTHER_JOINING, _SIGMA, *special_tokens)
-        self._numbers = WordNumbers()
-        # The tokens of all words, one after the other; where each word's begin; how many it has
-        self._ids: Ids = np.zeros(0, dtype=np.int32)
-        self._starts = np.zeros(0, dtype=np.int64)
-        self._lengths: Ids = np.zeros(0, dtype=np.int32)
+        self._own = self._forget()
+        self._shared = self._own
 
-    def tokenise(self, texts: Sequence[str]) -> tuple[Ids, Ids]:
-        """Return the tokens of all texts, one after the other, and where each text ends."""
+    def tokenise(
+        self, texts: Sequence[str], chunks: Chunks | None = None
+    ) -> tuple[Ids, Ids]:
+        """Return the tokens of all texts, one after the other, and where each text ends.
+
+        `chunks` are the words of the same texts in small letters, if they were split before.
+        """
         is_plain = np.ones(len(texts), dtype=np.bool_)
         # Most batches are plain as a whole, which is found many times faster.
         if not self._is_plain("\n".join(texts)):
             is_plain = np.array(list(map(self._is_plain, texts)), dtype=np.bool_)
-        plain = [text for text, flag in zip(texts, is_plain, strict=True) if flag]
         others = [text for text, flag in zip(texts, is_plain, strict=True) if not flag]
+        if chunks is None:
+            chunks = self._split_words(
+                [text for text, flag in zip(texts, is_plain, strict=True) if flag]
+            )
+        else:
+            chunks = chunks.take(is_plain)
         ids, lengths = _merge_runs(
             is_plain,
-            self._tokenise_words(plain),
+            self._tokenise_chunks(chunks),
             self._tokenise_texts(others),
         )
         return ids, np.cumsum(lengths, dtype=np.int32)
@@ -101,42 +89,45 @@ class WordTokenizer:
         encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         return _join_runs([encoding.ids for encoding in encodings])
 
-    def _tokenise_words(self, texts: Sequence[str]) -> tuple[Ids, Ids]:
-        """Return the tokens of plain texts and how many each has, by their words."""
-        if self._numbers.is_full:
-            self._forget_words()
-        words = [text.lower().split() for text in texts]
-        n_words = np.array([len(own) for own in words], dtype=np.int64)
-        numbers = np.fromiter(
-            map(self._numbers.__getitem__, chain.from_iterable(words)),
-            dtype=np.int64,
-            count=int(n_words.sum()),
-        )
-        self._learn_words()
+    def _forget(self) -> ChunkParts:
+        """An empty memory of words."""
+        return ChunkParts(ChunkNumbers(), self._tokenise_words)
 
-        # A word is a run of tokens: where it starts among those of all words, and its length.
-        lengths = self._lengths[numbers]
-        ends = np.cumsum(lengths)
-        first = self._starts[numbers] - (ends - lengths)
-        n_tokens = int(ends[-1]) if len(ends) else 0
-        ids = self._ids[np.arange(n_tokens) + np.repeat(first, lengths)]
+    def _split_words(self, texts: Sequence[str]) -> Chunks:
+        """Split plain texts."""
+        own = self._own
+        if own.memory.is_full:
+            own = self._own = self._forget()
+        return own.memory.read([text.lower() for text in texts])
+
+    def _tokenise_chunks(self, chunks: Chunks) -> tuple[Ids, Ids]:
+        """Return the tokens of plain texts and how many each has, by their words."""
+        # The memory of the words that are given, which may be one of two
+        known = next(
+            (
+                parts
+                for parts in (self._own, self._shared)
+                if parts.memory is chunks.memory
+            ),
+            None,
+        )
+        if known is None:
+            known = self._shared = ChunkParts(chunks.memory, self._tokenise_words)
+        ids, lengths_of_texts = known.list_parts(chunks)
+        ends_of_texts = np.cumsum(lengths_of_texts)
+        n_tokens = len(ids)
 
         # The tokens of each text, and which of them stand before the cut
-        ends_of_texts = np.concatenate([[0], ends])[np.cumsum(n_words)]
-        lengths_of_texts = np.diff(ends_of_texts, prepend=0)
         kept = np.minimum(lengths_of_texts, self._max_tokens)
         if (kept < lengths_of_texts).any():
             start_of_token = np.repeat(
                 ends_of_texts - lengths_of_texts, lengths_of_texts
             )
             ids = ids[np.arange(n_tokens) - start_of_token < self._max_tokens]
-        return ids, kept.astype(np.int32)
+        return ids.astype(np.int32), kept.astype(np.int32)
 
-    def _learn_words(self) -> None:
-        """Tokenise the words that were looked up for the first time."""
-        new_words = list(self._numbers)[len(self._starts) :]
-        if not new_words:
-            return
+    def _tokenise_words(self, new_words: Sequence[str]) -> tuple[Ids, Numbers]:
+        """Return the tokens of words and how many each has."""
         known = list(map(self._look_up_pieces, new_words))
         is_known = np.array([pieces is not None for pieces in known], dtype=np.bool_)
         found = [pieces for pieces in known if pieces is not None]
@@ -150,10 +141,7 @@ class WordTokenizer:
             _join_runs(found),
             self._tokenise_texts(others),
         )
-        ends = len(self._ids) + np.cumsum(lengths, dtype=np.int64)
-        self._ids = np.concatenate([self._ids, ids])
-        self._starts = np.concatenate([self._starts, ends - lengths])
-        self._lengths = np.concatenate([self._lengths, lengths])
+        return ids, lengths.astype(np.int64)
 
     def _look_up_pieces(self, word: str) -> list[int] | None:
         """The tokens of a word whose pieces all are in the vocabulary, else None.
@@ -169,12 +157,6 @@ class WordTokenizer:
                 return None
             tokens.append(token)
         return tokens[: self._max_tokens]
-
-    def _forget_words(self) -> None:
-        self._numbers = WordNumbers()
-        self._ids = self._ids[:0]
-        self._starts = self._starts[:0]
-        self._lengths = self._lengths[:0]
 
 
 def _join_runs(runs: Sequence[Sequence[int]]) -> tuple[Ids, Ids]:

@@ -14,7 +14,7 @@ from tacos.models import (
 
 
 def value(name: str, instruction: str, response: str) -> float:
-    features, _ = response_features.measure_responses([instruction], [response])
+    features, _, _ = response_features.measure_responses([instruction], [response])
     return float(features[0, feature_names.NAMES.index(name)])
 
 
@@ -22,7 +22,7 @@ def value(name: str, instruction: str, response: str) -> float:
 def test_every_feature_is_a_number_for_any_text(
     instruction: str, response: str
 ) -> None:
-    found, kept = response_features.measure_responses([instruction], [response])
+    found, kept, _ = response_features.measure_responses([instruction], [response])
     assert found.shape == (1, len(feature_names.FEATURES) + task_features.N_RAW)
     assert np.isfinite(found).all()
     assert len(kept[0]) <= len(response)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tacos.models import word_columns
+from tacos.models import chunk_numbers, word_columns
 from tacos.models.word_columns import WordMemory, find_words
 
 CLASSES = {"animal": {"cat", "dog"}, "pet": {"cat"}, "none": {"unicorn"}}
@@ -90,8 +90,8 @@ def test_words_of_some_texts_are_replaced() -> None:
 def test_a_memory_is_full_of_many_words_or_of_long_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(word_columns, "MAX_REMEMBERED", 3)
-    monkeypatch.setattr(word_columns, "MAX_CHARACTERS", 10)
+    monkeypatch.setattr(chunk_numbers, "MAX_REMEMBERED", 3)
+    monkeypatch.setattr(chunk_numbers, "MAX_CHARACTERS", 10)
     for text, is_full in (("a b c", False), ("a b c d", True), ("x" * 11, True)):
         memory = WordMemory(CLASSES)
         memory.read([text])

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from tacos.models import static_encoder, word_tokenizer
+from tacos.models import chunk_numbers, static_encoder
 from tacos.models.word_tokenizer import WordTokenizer
 
 TEXTS = [
@@ -64,7 +64,7 @@ def test_tokens_of_any_ascii_text_are_those_of_the_tokenizer(texts: list[str]) -
 
 
 def test_forgetting_changes_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(word_tokenizer, "MAX_REMEMBERED", 3)
+    monkeypatch.setattr(chunk_numbers, "MAX_REMEMBERED", 3)
     tokenizer = WordTokenizer(TOKENIZER, static_encoder.MAX_TOKENS)
     for text, expected in zip(TEXTS, encode_whole(TEXTS), strict=True):
         assert split_tokens(tokenizer, [text]) == [expected]
