@@ -179,17 +179,19 @@ def _rerank_tags(
 
     names = loaded.known.lexicon.tags
     order = _find_most_certain(probabilities)
+    best = np.take_along_axis(probabilities, order, axis=1)
     columns = (
-        np.take_along_axis(probabilities, order, axis=1).tolist(),
+        _count_given(best, loaded.choice).tolist(),
         np.take_along_axis(tags, order, axis=1).tolist(),
+        best.tolist(),
         np.take_along_axis(mentioned, order, axis=1).tolist(),
     )
     ranked: list[list[RankedTag]] = []
-    for best, row_tags, is_mentioned in zip(*columns, strict=True):
-        n_given = _count_given(best, loaded.choice)
+    for n_given, row_tags, chances, is_mentioned in zip(*columns, strict=True):
+        given = [names[tag] for tag in row_tags[:n_given]]
         row = zip(
-            [names[tag] for tag in row_tags[:n_given]],
-            best,
+            given,
+            chances,
             is_mentioned,
             strict=False,
         )
@@ -211,30 +213,32 @@ def choose_tags(chance: Matrix, choice: TagThresholds) -> list[int]:
     >>> choose_tags(np.array([0.1, 0.9, 0.5], dtype=np.float32), TagThresholds(0.2, 0.2, 3.0))
     [1, 2]
     """
-    order: list[int] = _find_most_certain(chance[None])[0].tolist()
-    return order[: _count_given(chance[order].tolist(), choice)]
+    (order,) = _find_most_certain(chance[None])
+    (n_given,) = _count_given(chance[order][None], choice)
+    given: list[int] = order[:n_given].tolist()
+    return given
 
 
-def _count_given(best: Sequence[float], choice: TagThresholds) -> int:
-    """How many of the best candidates to give, by their probabilities in descending order."""
-    if best[0] < choice.first_floor:
-        return 0
+def _count_given(best: Matrix, choice: TagThresholds) -> npt.NDArray[np.int64]:
+    """How many of the best candidates to give, by their probabilities in descending order.
 
-    # Plain floats: for six numbers, arrays would cost ten times as much.
-    n_best = 0
-    highest_f1 = 0.0
-    expected_hits = 0.0
-    for count, probability in enumerate(best, start=1):
-        expected_hits += probability
-        expected_f1 = expected_hits / (count + choice.expected_tags)
-        if expected_f1 > highest_f1:
-            n_best = count
-            highest_f1 = expected_f1
-
-    n_above_floor = sum(probability >= choice.floor for probability in best)
-    # The best candidate has passed its own floor, so it is given in any case.
-    n_allowed = max(n_above_floor, 1)
-    return min(n_best, n_allowed)
+    `best` is (texts, candidates), the result (texts,).
+    """
+    chances = best.astype(np.float64)
+    counts = np.arange(1, chances.shape[1] + 1)
+    expected_hits = np.cumsum(chances, axis=1)
+    expected_f1 = expected_hits / (counts + choice.expected_tags)
+    # Of equal ones the fewest; none where nothing is expected to be right.
+    n_best = np.where(
+        expected_f1.max(axis=1) > 0,
+        expected_f1.argmax(axis=1) + 1,
+        0,
+    )
+    n_above_floor = (chances >= choice.floor).sum(axis=1)
+    # The best candidate has a floor of its own.
+    n_allowed = np.maximum(n_above_floor, 1)
+    is_certain = chances[:, 0] >= choice.first_floor
+    return np.asarray(np.where(is_certain, np.minimum(n_best, n_allowed), 0))
 
 
 def _format_reply(tags: Sequence[RankedTag]) -> str:
