@@ -317,6 +317,21 @@ def test_a_file_of_somebody_else_is_replaced_with_force_only(
     assert run_command(*words)[0] == 0
 
 
+@pytest.mark.parametrize("words", [["clean"], ["export", "--for", "trl"]])
+@pytest.mark.parametrize("name", ["loop", "loop/rows.jsonl"])
+def test_a_link_to_itself_is_one_line(
+    tmp_path: Path, words: list[str], name: str
+) -> None:
+    """`Path.resolve` raised a RuntimeError."""
+    data = tmp_path / "data.jsonl"
+    data.write_text(LINES)
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    command, *more = words
+    code, message = run_command(command, data, *more, "-o", tmp_path / name)
+    assert code == 2
+    assert re.search("leads back to itself|[Ss]ymbolic links", message)
+
+
 def test_rows_are_written_after_what_says_whose_they_are(
     run: Path, tmp_path: Path
 ) -> None:

@@ -56,12 +56,12 @@ def check_files_kept(
     """
     files_read = _list_paths(read)
     targets = _list_paths(written)
-    own_places = {path.resolve() for path in own}
+    own_places = {_resolve(path) for path in own}
     for number, target in enumerate(targets):
         _refuse_writing_twice(target, targets[:number])
         for path in files_read:
             _refuse_replacing(target, path)
-        if target.resolve() not in own_places:
+        if _resolve(target) not in own_places:
             _refuse_place_in_run(target, run)
 
 
@@ -103,10 +103,10 @@ def check_folder_kept(folder: Path, read: Iterable[str | PathLike[str] | None]) 
     is read or in a run.
     """
     _refuse_place_in_run(folder, None)
-    place = folder.resolve()
+    place = _resolve(folder)
     for path in _list_paths(read):
         _refuse_replacing(folder, path)
-        if path.resolve().is_relative_to(place):
+        if _resolve(path).is_relative_to(place):
             raise OutputError(
                 f"{folder} would be replaced, but holds {path}, which this command reads: "
                 "name another folder"
@@ -123,12 +123,12 @@ def check_run_kept(run: Path, read: Iterable[str | PathLike[str] | None]) -> Non
         raise RunError(
             f"{run / REPORT} is not of a run of tacos: name another directory (--run)"
         )
-    place = run.resolve()
+    place = _resolve(run)
     for path in _list_paths(read):
         # Standard input is kept in the run.
         if path.name.startswith("stdin-"):
             continue
-        if path.resolve().is_relative_to(place):
+        if _resolve(path).is_relative_to(place):
             raise OutputError(
                 f"{path} is read, but lies in {run}, where this command writes: "
                 "name another run directory (--run)"
@@ -145,9 +145,9 @@ def _refuse_writing_twice(target: Path, others: Sequence[Path]) -> None:
     # A pipe or a device may take several.
     if target.exists() and not target.is_file():
         return
-    place = target.resolve()
+    place = _resolve(target)
     for other in others:
-        if place == other.resolve() or _is_same_file(target, other):
+        if place == _resolve(other) or _is_same_file(target, other):
             raise OutputError(
                 f"{other} and {target} are the same file, which would be written twice: "
                 "name another"
@@ -161,7 +161,7 @@ def _refuse_replacing(target: Path, path: Path) -> None:
             f"{target} is one of the inputs: it would be written over {path}, "
             "which this command reads; name another output (-o)"
         )
-    if is_folder(path) and target.resolve().is_relative_to(path.resolve()):
+    if is_folder(path) and _resolve(target).is_relative_to(_resolve(path)):
         raise OutputError(
             f"{target} is in {path}, a folder of the input, which the next run would read: "
             "name an output elsewhere (-o)"
@@ -179,8 +179,8 @@ def _is_same_file(target: Path, path: Path) -> bool:
 def _refuse_place_in_run(target: Path, run: Path | None) -> None:
     """Raise `OutputError` if the target lies in the directory of a run."""
     for folder in _iterate_folders(target):
-        is_to_be_made = run is not None and folder == run.resolve()
-        if is_run(folder) and folder == target.resolve():
+        is_to_be_made = run is not None and folder == _resolve(run)
+        if is_run(folder) and folder == _resolve(target):
             raise OutputError(
                 f"{target} is a run, whose files tacos alone writes: name an output elsewhere (-o)"
             )
@@ -191,8 +191,20 @@ def _refuse_place_in_run(target: Path, run: Path | None) -> None:
             )
 
 
+def _resolve(path: Path) -> Path:
+    """Where a path leads. Raises `OutputError` if links lead in a circle."""
+    try:
+        return path.resolve()
+    except (
+        RuntimeError
+    ):  # of Python before 3.13; later ones fail when the file is opened
+        raise OutputError(
+            f"{path} is a link that leads back to itself: name another output (-o)"
+        ) from None
+
+
 def _iterate_folders(target: Path) -> Iterator[Path]:
     """The folders above a target, the target itself first."""
-    place = target.resolve()
+    place = _resolve(target)
     yield place
     yield from place.parents

@@ -329,6 +329,7 @@ class Selection:
         output: str | Path | None = None,
         edits: str | Path | None = None,
         tag_price: float | None = None,
+        force: bool = False,
     ) -> Selection:
         """Select again from the same annotated pool; see `tacos.reselect`."""
         # `reselect` builds on this module, so it can only be imported late.
@@ -348,6 +349,7 @@ class Selection:
             output=output,
             edits=edits,
             tag_price=tag_price,
+            force=force,
         )
 
 

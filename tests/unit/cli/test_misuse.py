@@ -10,7 +10,7 @@ import pytest
 
 WRONG = {
     ("clean",): "missing option '-o' / '--output'; see {program} clean --help",
-    ("clean", "--nope"): "no such option: --nope; see {program} clean --help",
+    ("clean", "--xyz"): "no such option: --xyz; see {program} clean --help",
     ("nope",): "no such command 'nope'; see {program} --help",
     ("runs", "compare"): "missing argument 'RUN'; see {program} runs compare --help",
     ("clean", "-o"): "option '-o' requires an argument; see tacos --help",
