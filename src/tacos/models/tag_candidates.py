@@ -200,7 +200,7 @@ def describe_candidates(
     """Describe the candidates of each text: float32 of shape (texts, WIDTH, len(NAMES)).
 
     `texts` and `found` are as in `propose_candidates`. `vectors` (texts, dim) are the texts' own,
-    in the same space as the tags'.
+    in the same space as the tags'. An empty place repeats the first one.
     """
     tags, mentioned = found
     column = np.where(tags >= 0, known.columns[tags], -1)
@@ -258,6 +258,9 @@ def describe_candidates(
     described = np.empty((*tags.shape, len(NAMES)), dtype=np.float32)
     for number, name in enumerate(NAMES):
         described[..., number] = columns[name]
+    # What was not compared could be far from all that a network knows.
+    text, place = np.nonzero(tags < 0)
+    described[text, place] = described[text, 0]
     return described
 
 
