@@ -28,7 +28,7 @@ from tacos.errors import (
 )
 from tacos.formats.templates import TEMPLATES, read_template
 from tacos.trainers.recipe import read_recipe
-from tacos.trainers.trained_folder import read_training
+from tacos.trainers.trained_folder import Training, read_training
 from tacos.workflows.train import TrainedModel
 
 N_ROWS = 40
@@ -139,6 +139,18 @@ def test_two_trainings_of_the_same_are_the_same(place: Path) -> None:
     assert one == two
 
 
+def check_same_end(
+    place: Path, training: Training | None, whole: Training | None, n_starts: int
+) -> None:
+    """A training of several starts ends as a whole one does."""
+    assert training is not None
+    assert whole is not None
+    assert training.n_starts == n_starts
+    assert training.losses == whole.losses
+    assert training.seen_tokens == whole.seen_tokens
+    assert read_files(place / "out") == read_files(place / "whole")
+
+
 @pytest.mark.parametrize("step", [1, 3, 5])
 def test_a_killed_trainer_loses_nothing(
     place: Path, monkeypatch: pytest.MonkeyPatch, step: int
@@ -149,13 +161,10 @@ def test_a_killed_trainer_loses_nothing(
     goes_on = f"goes on from step {step - 1}" if step > 1 else "starts anew"
     assert said.endswith(f"The same command {goes_on}")
     training = train(checkpoint_steps=1).training
+    check_same_end(place, training, whole, n_starts=2)
     assert training is not None
     assert whole is not None
-    assert training.n_starts == 2
-    assert training.losses == whole.losses
-    assert training.seen_tokens == whole.seen_tokens
     assert training.seconds >= whole.seconds
-    assert read_files(place / "out") == read_files(place / "whole")
 
 
 def test_a_damaged_checkpoint_is_named_and_without_it_the_one_before_serves(
@@ -171,13 +180,8 @@ def test_a_damaged_checkpoint_is_named_and_without_it_the_one_before_serves(
     assert said.endswith("The same command goes on from step 4")
     shutil.rmtree(last)
     training = train(checkpoint_steps=1).training
-    assert training is not None
-    assert whole is not None
-    assert training.n_starts == 3
-    assert training.losses == whole.losses
     # What came after the checkpoint that was damaged is counted once.
-    assert training.seen_tokens == whole.seen_tokens
-    assert read_files(place / "out") == read_files(place / "whole")
+    check_same_end(place, training, whole, n_starts=3)
 
 
 @pytest.mark.parametrize("content", ["", '{"key": 1}', None])
@@ -255,11 +259,7 @@ def test_tacos_killed_ends_the_trainer_and_goes_on(place: Path) -> None:
             break
         except RunError:
             time.sleep(0.05)
-    assert training is not None
-    assert whole is not None
-    assert training.n_starts == 2
-    assert training.losses == whole.losses
-    assert read_files(place / "out") == read_files(place / "whole")
+    check_same_end(place, training, whole, n_starts=2)
 
 
 def wait_for(file: Path) -> None:
