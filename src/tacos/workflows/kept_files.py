@@ -81,7 +81,7 @@ def check_own_rows(
         return
     if not any(path.exists() for path in _list_paths(beside)):
         raise OutputError(
-            f"{output} exists and is no output of this command: name another file (-o), "
+            f"{output} exists, and tacos did not write it: name another file (-o), "
             "or replace it with --force"
         )
 

@@ -102,7 +102,7 @@ Columns = Annotated[
 ]
 Force = Annotated[
     bool,
-    typer.Option("--force", help="replace an output that is not of this command"),
+    typer.Option("--force", help="replace a file that tacos did not write"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 
