@@ -136,6 +136,16 @@ def test_importing_tacos_loads_no_other_module_of_it() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_a_command_loads_no_library_that_few_commands_need() -> None:
+    libraries = {"scipy.stats", "scipy.optimize", "pandas", "altair", "vl_convert"}
+    libraries |= {"pyarrow", "sklearn", "torch", "datasets", "ray", "fsspec", "rensa"}
+    code = "import sys, tacos.cli; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert not libraries & set(done.stdout.split())
+
+
 def test_the_command_line_prints_the_version() -> None:
     assert (
         CliRunner().invoke(app, ["--version"]).stdout == f"tacos {tacos.__version__}\n"

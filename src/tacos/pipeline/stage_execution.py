@@ -17,6 +17,7 @@ import polars as pl
 from tacos import prompts
 from tacos.config import Settings
 from tacos.engines.base import Engine, Where
+from tacos.engines.freed_memory import give_back_memory
 from tacos.pipeline.answer_watch import StageWatch
 from tacos.pipeline.failure_gate import check_failure_rate, find_settings_section
 from tacos.pipeline.first_questions import (
@@ -296,6 +297,7 @@ def _map_unfinished(
         if is_last:
             yield number, outputs
             outputs = []
+            give_back_memory()
 
 
 def _join_shares(answered: Sequence[AnsweredBatch]) -> AnsweredBatch:
@@ -323,6 +325,7 @@ def _transform_batch(
     batch_stage = find_stage(stage)
     assert isinstance(batch_stage, BatchStage)
     output = batch_stage.work(batch, prepared, settings)
+    give_back_memory()
     return output._replace(table=conform_table(output.table, batch_stage.schema))
 
 

@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import vl_convert
 from markupsafe import Markup, escape
 
 from tacos.report.page_parts import DataTable, Figure, HoverPoint
@@ -95,6 +94,9 @@ def build_figure(
 
 def draw_svg(chart: Mapping[str, Any], title: str) -> Markup:
     """A chart as an SVG that takes the width of its place, and its title as its name."""
+    # Imported here: few commands draw anything.
+    import vl_convert
+
     # The renderer ends the whole process at a character that XML does not know.
     clean = clean_texts(chart)
     # No address is allowed: a chart has its data inside it.

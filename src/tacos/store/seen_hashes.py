@@ -2,7 +2,8 @@
 
 A log-structured merge (O'Neil et al. 1996): each batch becomes a sorted run, and a run is merged
 with the newer one once that has grown to a fraction of it. So there are few runs, and each hash is
-merged a few times. Memory: 16 bytes per distinct hash, twice that while runs are merged.
+merged a few times. Merging takes the memory of its runs once more, so none is made of more than a
+quarter of all hashes. Memory: 16 bytes per distinct hash, 20 while long runs are merged.
 
 Rows whose hashes share their first 64 bits count as duplicates. The chance that this happens to any
 two of n different rows is about n^2 / 2^65: 1 in 15,000 for 50M rows.
@@ -20,6 +21,9 @@ Rows = npt.NDArray[np.int64]
 
 GROWTH = 8
 """A run is merged with the newer one once it is at most this many times as long."""
+LONGEST_RUN = 2**21
+LONGEST_SHARE = 1 / 4
+"""A merged run has at most `LONGEST_RUN` keys, or this share of all, whichever is more."""
 NONE = -1
 
 
@@ -39,7 +43,8 @@ def hash_keys(hashes: Sequence[str]) -> Hashes:
 class FirstOccurrences:
     """Remembers for each hash the row that had it first. Rows must come in ascending order."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest_run: int = LONGEST_RUN) -> None:
+        self._longest_run = longest_run
         self._runs: list[tuple[Hashes, Rows]] = []
 
     def __len__(self) -> int:
@@ -94,9 +99,12 @@ class FirstOccurrences:
         """Add a sorted run, and merge while the one before it is not much longer."""
         if not len(keys):
             return
+        longest = max(self._longest_run, LONGEST_SHARE * len(self))
         while self._runs:
             older_keys, older_rows = self._runs[-1]
-            if len(older_keys) > GROWTH * len(keys):
+            n_older = len(older_keys)
+            is_far_longer = n_older > GROWTH * len(keys)
+            if is_far_longer or n_older + len(keys) > longest:
                 break
             self._runs.pop()
             keys, rows = _merge_runs(older_keys, older_rows, keys, rows)

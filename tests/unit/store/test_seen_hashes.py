@@ -31,6 +31,26 @@ def test_memory_is_16_bytes_per_distinct_hash_in_few_runs() -> None:
     assert len(seen._runs) <= 4
 
 
+def test_no_merge_takes_a_copy_of_all_hashes() -> None:
+    seen = FirstOccurrences(longest_run=5_000)
+    rng = np.random.default_rng(1)
+    hashes = rng.integers(0, 1 << 63, 300_000, dtype=np.uint64)
+    most_at_once = 0
+    for start in range(0, len(hashes), 1_000):
+        before = {id(keys) for keys, _ in seen._runs}
+        rows = np.arange(start, start + 1_000)
+        seen.check(hashes[start : start + 1_000], rows)
+        made = [len(keys) for keys, _ in seen._runs if id(keys) not in before]
+        share = max(5_000, len(seen) / 4)
+        assert max(made) <= share
+        most_at_once = max(most_at_once, *made)
+    # Runs are merged all the same, and every hash is found in one of them.
+    assert most_at_once > 50_000
+    assert len(seen._runs) <= 20
+    found = seen.check(hashes, np.arange(len(hashes)) + len(hashes))
+    assert found.tolist() == list(range(len(hashes)))
+
+
 def test_keys_are_the_first_64_bits() -> None:
     assert hash_keys(["0" * 15 + "1" + "f" * 16, "f" * 32]).tolist() == [
         1,

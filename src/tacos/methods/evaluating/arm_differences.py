@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -58,8 +58,8 @@ class ArmDifference:
         """
         if self.error is None or self.freedom is None:
             return None
-        found = student.ppf(1 - LEVEL / n_tests / 2, self.freedom)
-        power = student.ppf(POWER, self.freedom)
+        found = stdtrit(self.freedom, 1 - LEVEL / n_tests / 2)
+        power = stdtrit(self.freedom, POWER)
         return float((found + power) * self.error)
 
 
@@ -102,12 +102,12 @@ def compare_arms(
         return replace(unknown, difference=0.0)
     error = float(draws.std())
     freedom = _count_freedom(sums, other_sums, sizes)
-    half = float(student.ppf(1 - LEVEL / 2, freedom)) * error
+    half = float(stdtrit(freedom, 1 - LEVEL / 2)) * error
     p_value = 1.0
     if difference != 0:
         # Without any scatter, whatever differs does so for sure.
         ratio = abs(difference) / error if error > 0 else np.inf
-        p_value = float(2 * student.sf(ratio, freedom))
+        p_value = float(2 * stdtr(freedom, -ratio))
     return ArmDifference(
         difference=difference,
         error=error,

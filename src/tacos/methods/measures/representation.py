@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from scipy.stats import hypergeom
 
 from tacos.methods.measures.tag_measures import N_AT_ONCE, count_expected_kinds
 
@@ -123,6 +122,9 @@ def _find_standings(
     n_selected: int,
 ) -> pl.Series:
     """The standing of each group."""
+    # Imported here: scipy.stats takes long to import, and few commands need it.
+    from scipy.stats import hypergeom
+
     of_group = counts["n_pool"].to_numpy()
     taken = counts["n_selected"].to_numpy()
     at_most = hypergeom.cdf(taken, n_pool, of_group, n_selected)

@@ -33,6 +33,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 
 Floats = npt.NDArray[np.float64]
 
@@ -88,9 +89,7 @@ def expect_gain(reliability: float, share: float) -> float:
     """
     if not 0 < share < 1:
         return 0.0
-    # Takes a while to import, which not every command needs.
-    from scipy.stats import norm
-
-    cut = norm.isf(share)
-    mean_deviation = float(norm.pdf(cut)) / share
+    cut = ndtri(share)
+    density = math.exp(-(cut**2) / 2) / math.sqrt(2 * math.pi)
+    mean_deviation = density / share
     return math.sqrt(reliability) * SPREAD * mean_deviation
