@@ -242,6 +242,10 @@ class Table(Protocol):
     ) -> Iterator[pl.DataFrame]: ...
 
 
+Tables = Mapping[str, Table]
+"""Tables by their plain names, as a stage reads them."""
+
+
 @dataclass(frozen=True, slots=True)
 class OriginalRows:
     """Rows of a file that has types, as they were read: row i of `table` is row `first_row` + i of

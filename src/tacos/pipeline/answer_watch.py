@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from tacos.config import Settings
 from tacos.errors import FailureRateError
 from tacos.methods.measures.sequential_test import SequentialTest
+from tacos.pipeline.batch_work import Row
 from tacos.pipeline.failure_gate import (
     N_EXAMPLES,
     N_RAW_CHARS,
@@ -18,7 +19,7 @@ from tacos.pipeline.failure_gate import (
     read_failure_limit,
     suggest_remedy,
 )
-from tacos.pipeline.stage_shapes import PromptStage, Row, Stage
+from tacos.pipeline.stage_shapes import PromptStage, Stage
 from tacos.records import Reject, Reply
 
 HOW_TO_GO_ON = "--set llm.stop_early=false asks all the same; what was answered is kept"

@@ -18,8 +18,9 @@ import polars as pl
 
 from tacos import prompts
 from tacos.config import Settings
+from tacos.pipeline.batch_work import Row
 from tacos.pipeline.failure_gate import find_settings_section
-from tacos.pipeline.stage_shapes import PromptStage, Row
+from tacos.pipeline.stage_shapes import PromptStage
 from tacos.records import Reply, Request
 
 N_FIRST = 400

@@ -4,13 +4,11 @@ question.
 
 from __future__ import annotations
 
-import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -19,32 +17,27 @@ from tacos.config import Settings
 from tacos.engines.base import Engine, Where
 from tacos.engines.freed_memory import give_back_memory
 from tacos.pipeline.answer_watch import StageWatch
+from tacos.pipeline.batch_work import (
+    AnsweredBatch,
+    BatchWork,
+    QuestionBatch,
+    QuestionWork,
+)
 from tacos.pipeline.failure_gate import check_failure_rate, find_settings_section
 from tacos.pipeline.first_questions import (
     FirstReplies,
     count_questions,
     draw_first_questions,
 )
-from tacos.pipeline.reply_origins import count_origins, count_vector_origins
+from tacos.pipeline.reply_origins import count_vector_origins
 from tacos.pipeline.request_meter import RequestMeter, list_tallies
 from tacos.pipeline.spending import (
     SpendingCounter,
     count_vector_spending,
     price_spending,
 )
-from tacos.pipeline.stage_shapes import BatchStage, PromptStage, Row, Stage, TableStage
-from tacos.pipeline.stages import find_stage
-from tacos.pipeline.steps.pool import Tables
-from tacos.records import (
-    Model,
-    PaidReply,
-    Reject,
-    Reply,
-    StageOutput,
-    WatchableModel,
-    build_reject_frame,
-    conform_table,
-)
+from tacos.pipeline.stage_shapes import BatchStage, PromptStage, Stage, TableStage
+from tacos.records import Model, StageOutput, Tables, WatchableModel, build_reject_frame
 from tacos.store.artifacts import Draft
 from tacos.store.exact_duplicates import DuplicateFinder
 
@@ -54,34 +47,6 @@ R = TypeVar("R")
 ROWS_PER_SHARE = 2_500
 ROWS_WORTH_SHARING = 8_000
 """To start processes for fewer rows would take longer than to answer them."""
-
-
-@dataclass(frozen=True)
-class QuestionBatch:
-    """A batch of questions, and the replies that there are already, by row."""
-
-    rows: pl.DataFrame
-    replies: dict[int, Reply]
-
-    def split(self, n: int) -> list[QuestionBatch]:
-        """The batch in up to `n` shares, in order."""
-        n_rows = max(1, math.ceil(self.rows.height / n))
-        shares = []
-        for start in range(0, max(1, self.rows.height), n_rows):
-            replies = {
-                number - start: reply
-                for number, reply in self.replies.items()
-                if start <= number < start + n_rows
-            }
-            shares.append(QuestionBatch(self.rows.slice(start, n_rows), replies))
-        return shares
-
-
-class AnsweredBatch(NamedTuple):
-    """What a batch of questions became, and the replies that were paid for it."""
-
-    output: StageOutput
-    paid: tuple[PaidReply, ...]
 
 
 @dataclass(frozen=True)
@@ -132,11 +97,11 @@ def _count_vectors(tool: Any) -> Counter[str]:
 
 def _execute_batch_stage(stage: BatchStage, inputs: StageInputs) -> dict[str, Any]:
     """Batch by batch, without rows that repeat an earlier one where the stage asks for that."""
-    work = partial(
-        _transform_batch,
-        stage=stage.name,
+    work = BatchWork(
+        work=stage.work,
         prepared=stage.prepare(inputs.tables, inputs.settings, inputs.tool),
         settings=inputs.settings,
+        schema=stage.schema,
     )
     unfit = stage.leave_out(inputs.tables, inputs.settings)
     duplicates = None
@@ -172,10 +137,15 @@ def _execute_prompt_stage(stage: PromptStage, inputs: StageInputs) -> dict[str, 
     """A question per row, batch by batch; stops early if too many fail."""
     model: Model = inputs.tool
     watch, is_watched, first = _ask_first_questions(stage, inputs)
-    work = partial(
-        _answer_batch,
-        stage=stage.name,
-        settings=inputs.settings,
+    template = stage.choose_template(inputs.settings)
+    work = QuestionWork(
+        given=stage.given,
+        ask=stage.ask,
+        parse=stage.parse,
+        template=template,
+        template_hash=prompts.hash_template(template),
+        config=getattr(inputs.settings, find_settings_section(stage)),
+        schema=stage.schema,
         model=model,
     )
     # Counted here: batches in other processes do not know of each other's replies.
@@ -312,73 +282,3 @@ def _join_shares(answered: Sequence[AnsweredBatch]) -> AnsweredBatch:
     )
     paid = chain.from_iterable(share.paid for share in answered)
     return AnsweredBatch(output, tuple(paid))
-
-
-# What the engine runs, possibly in another process. Stages are passed by name, because their
-# functions may not pickle.
-
-
-def _transform_batch(
-    batch: Any, stage: str, prepared: Any, settings: Settings
-) -> StageOutput:
-    """The rows of one batch."""
-    batch_stage = find_stage(stage)
-    assert isinstance(batch_stage, BatchStage)
-    output = batch_stage.work(batch, prepared, settings)
-    give_back_memory()
-    return output._replace(table=conform_table(output.table, batch_stage.schema))
-
-
-def _answer_batch(
-    batch: QuestionBatch,
-    stage: str,
-    settings: Settings,
-    model: Model,
-) -> AnsweredBatch:
-    """One question per row that has neither a given answer nor a reply yet, and what the replies
-    say.
-    """
-    prompt_stage = find_stage(stage)
-    assert isinstance(prompt_stage, PromptStage)
-    template = prompt_stage.choose_template(settings)
-    template_hash = prompts.hash_template(template)
-    config = getattr(settings, find_settings_section(prompt_stage))
-
-    rows = batch.rows.to_dicts()
-    results: list[Row | Reject | None] = [prompt_stage.given(row) for row in rows]
-    unanswered = [number for number, result in enumerate(results) if result is None]
-    asked = [number for number in unanswered if number not in batch.replies]
-    requests = [
-        prompt_stage.ask(
-            rows[number],
-            template,
-            template_hash,
-            config,
-        )
-        for number in asked
-    ]
-    new_replies = model.answer(requests) if requests else []
-    replies = batch.replies | dict(zip(asked, new_replies, strict=True))
-    paid = chain.from_iterable(reply.paid for reply in replies.values())
-    # Rows keep their order, whether they were asked or had an answer.
-    for number in unanswered:
-        results[number] = prompt_stage.parse(rows[number], replies[number])
-
-    answered = [result for result in results if not isinstance(result, Reject)]
-    rejects = [result for result in results if isinstance(result, Reject)]
-    output = StageOutput(
-        table=_build_table(answered, prompt_stage.schema),
-        rejects=build_reject_frame(rejects),
-        notes={"n_asked": len(replies), **count_origins(replies.values())},
-    )
-    return AnsweredBatch(output, tuple(paid))
-
-
-def _build_table(rows: list[Any], schema: pl.Schema) -> pl.DataFrame:
-    """Rows as a table; by way of Arrow, which reads lists many times faster than polars does."""
-    # Imported only when it is needed: that takes a while.
-    import pyarrow as pa
-
-    arrow_schema = pl.DataFrame(schema=schema).to_arrow().schema
-    table = pa.Table.from_pylist(rows, schema=arrow_schema)
-    return conform_table(pl.DataFrame(table), schema)

@@ -20,16 +20,16 @@ import polars as pl
 from tacos.config import Settings
 from tacos.engines.base import Where
 from tacos.pipeline import conditions
-from tacos.pipeline.steps.pool import Tables
+from tacos.pipeline.batch_work import Row, has_no_answer
 from tacos.records import (
     Reject,
     Reply,
     Request,
     StageOutput,
+    Tables,
     build_reject_frame,
 )
 
-Row = dict[str, Any]
 Condition = Callable[[Settings], bool]
 
 
@@ -39,10 +39,6 @@ def _prepare_nothing(tables: Tables, settings: Settings, tool: Any) -> None:
 
 def _leave_out_nothing(tables: Tables, settings: Settings) -> pl.DataFrame:
     return build_reject_frame()
-
-
-def _has_no_answer(row: Row) -> None:
-    return None
 
 
 @dataclass(frozen=True)
@@ -89,7 +85,7 @@ class PromptStage:
     questions: Callable[[Tables, Settings], Iterator[pl.DataFrame]]
     ask: Callable[[Row, str, str, Any], Request]
     parse: Callable[[Row, Reply], Row | Reject]
-    given: Callable[[Row], Row | None] = _has_no_answer
+    given: Callable[[Row], Row | None] = has_no_answer
     one_score_template: str = ""
     """The prompt that takes the template's place where judges give one score (`judge.scores`)."""
     section: str = ""

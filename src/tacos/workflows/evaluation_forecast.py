@@ -18,7 +18,7 @@ from tacos.llm.ledger.reply_rules import build_reply_rules
 from tacos.pipeline.failure_gate import find_settings_section
 from tacos.pipeline.model_factory import resolve_evaluation_judge
 from tacos.pipeline.stage_shapes import PromptStage
-from tacos.pipeline.steps.pool import Tables
+from tacos.records import Tables
 
 BYTES_PER_TOKEN = 4
 """Of English text, roughly."""

@@ -45,8 +45,7 @@ from tacos.pipeline.run_loop import (
 )
 from tacos.pipeline.stage_shapes import PromptStage
 from tacos.pipeline.stages import ANSWERING
-from tacos.pipeline.steps.pool import Tables
-from tacos.records import Encoder, Model, Reply, Table
+from tacos.records import Encoder, Model, Reply, Table, Tables
 from tacos.store.artifacts import Artifact, Store
 from tacos.workflows.answer_run import (
     STAGE,

@@ -11,7 +11,7 @@ from tacos.engines.local import LocalEngine
 from tacos.models import judge
 from tacos.models.user_functions import FunctionJudge
 from tacos.pipeline import stage_execution
-from tacos.pipeline.stage_execution import QuestionBatch
+from tacos.pipeline.batch_work import QuestionBatch
 from tacos.workflows import select
 from tacos.workflows.selection import OutputTargets
 

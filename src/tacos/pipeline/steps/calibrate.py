@@ -10,8 +10,7 @@ import polars as pl
 from tacos.config import Settings
 from tacos.methods.judging import calibration, comparisons
 from tacos.pipeline.steps.judgements import N_PAIRS_PER_BATCH
-from tacos.pipeline.steps.pool import Tables
-from tacos.records import LABELS, StageOutput, build_reject_frame
+from tacos.records import LABELS, StageOutput, Tables, build_reject_frame
 
 
 def parse_labelled_pairs(batch: Any, prepared: Any, settings: Settings) -> StageOutput:

@@ -21,9 +21,9 @@ from tacos.methods.samples.truncation import truncate_text
 from tacos.methods.tags import open_tags, tagger_cascade
 from tacos.models import tagger, tagger_files
 from tacos.models.tagger import EmbeddedTagger
-from tacos.pipeline.steps.pool import Tables, count_rows
+from tacos.pipeline.steps.pool import count_rows
 from tacos.pipeline.steps.tags import build_tag_questions
-from tacos.records import FILES, GUESSES, StageOutput
+from tacos.records import FILES, GUESSES, StageOutput, Tables
 
 QUESTION_COLUMNS = ["id", "turns", "given_tags"]
 N_QUESTIONS_PER_BATCH = 1_000

@@ -9,8 +9,7 @@ import polars as pl
 
 from tacos.config import Settings
 from tacos.methods.tags import association_rules, tag_checks
-from tacos.pipeline.steps.pool import Tables
-from tacos.records import StageOutput, Table
+from tacos.records import StageOutput, Table, Tables
 
 N_CASES_PER_BATCH = 1_000
 

@@ -37,8 +37,7 @@ from tacos.methods.cleaning.sensitive_rows import SENSITIVE_RULES, find_sensitiv
 from tacos.methods.samples import sample_parsing
 from tacos.methods.samples.column_names import join_names
 from tacos.pipeline.steps import paraphrased_rows, worse_answers
-from tacos.pipeline.steps.pool import Tables
-from tacos.records import Reject, SampleBatch, StageOutput, build_reject_frame
+from tacos.records import Reject, SampleBatch, StageOutput, Tables, build_reject_frame
 from tacos.store.exact_duplicates import DuplicateFinder, RowNumbers
 
 TEXTS = ("id", "instruction", "response")

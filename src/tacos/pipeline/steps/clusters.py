@@ -25,8 +25,8 @@ from tacos.methods.clusters import (
 )
 from tacos.pipeline.steps.aligned_rows import join_to_samples
 from tacos.pipeline.steps.extension import list_known_ids
-from tacos.pipeline.steps.pool import Tables, count_rows
-from tacos.records import Encoder, StageOutput, Table
+from tacos.pipeline.steps.pool import count_rows
+from tacos.records import Encoder, StageOutput, Table, Tables
 
 N_DRAWN = 10_000
 TEXTS = ("id", "instruction", "response")

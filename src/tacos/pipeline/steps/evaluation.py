@@ -8,7 +8,7 @@ import polars as pl
 
 from tacos.config import Settings
 from tacos.methods.evaluating import duel_questions, preferences
-from tacos.pipeline.steps.pool import Tables
+from tacos.records import Tables
 
 N_ANSWERS_PER_BATCH = 32
 """Questions that one part of a run holds: what a model in a folder loses when it is killed."""

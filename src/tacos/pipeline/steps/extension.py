@@ -12,8 +12,7 @@ from typing import Any
 import polars as pl
 
 from tacos.config import Settings
-from tacos.pipeline.steps.pool import Tables
-from tacos.records import KNOWN, StageOutput
+from tacos.records import KNOWN, StageOutput, Tables
 
 PRESENT = "__present"
 FIRST_RUN = (0,)

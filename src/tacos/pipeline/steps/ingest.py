@@ -10,8 +10,7 @@ from typing import Any
 from tacos.config import IngestSettings, Settings
 from tacos.methods.samples import prompt_templates, sample_parsing
 from tacos.methods.samples.prompt_templates import PromptTemplate
-from tacos.pipeline.steps.pool import Tables
-from tacos.records import Sample, SampleBatch, StageOutput, build_reject_frame
+from tacos.records import Sample, SampleBatch, StageOutput, Tables, build_reject_frame
 
 TEMPLATE = "template: "
 """How the note begins that counts the rows of a prompt template; the template's name follows."""

@@ -19,8 +19,7 @@ from tacos.pipeline.judging_mode import resolve_mode
 from tacos.pipeline.steps import pool
 from tacos.pipeline.steps.extension import read_old_rows
 from tacos.pipeline.steps.matched_rows import RowFinder
-from tacos.pipeline.steps.pool import Tables
-from tacos.records import SCORES, StageOutput, conform_table
+from tacos.records import SCORES, StageOutput, Tables, conform_table
 
 N_PAIRS_PER_BATCH = 1_000
 N_REREAD_PER_BATCH = 64

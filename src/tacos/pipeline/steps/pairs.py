@@ -18,9 +18,8 @@ from tacos.methods.selecting import cut_scores, quotas
 from tacos.pipeline.steps import pool
 from tacos.pipeline.steps.extension import read_old_rows
 from tacos.pipeline.steps.judgements import average_grades
-from tacos.pipeline.steps.pool import Tables
 from tacos.pipeline.steps.reliability import find_reliability
-from tacos.records import StageOutput
+from tacos.records import StageOutput, Tables
 
 CHAIN_BUDGET = 2.0
 """Requests per sample from which active pairing can afford to open with a chain (1.1 requests per

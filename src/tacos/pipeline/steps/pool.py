@@ -7,7 +7,7 @@ Like all of `tacos.pipeline.steps`, it reads columns and hands them to pure func
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -32,9 +32,7 @@ from tacos.pipeline.steps.matched_rows import (
     sort_by_id,
 )
 from tacos.pipeline.steps.reliability import Reliability, find_reliability
-from tacos.records import SCORES, Encoder, Table, add_missing_columns
-
-Tables = Mapping[str, Table]
+from tacos.records import SCORES, Encoder, Table, Tables, add_missing_columns
 
 CATEGORY = pl.Categorical()
 FRAMED = "framed"

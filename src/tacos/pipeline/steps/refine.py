@@ -10,8 +10,7 @@ import polars as pl
 from tacos.config import Settings
 from tacos.methods.judging import refinement
 from tacos.pipeline.steps.judgements import N_PAIRS_PER_BATCH
-from tacos.pipeline.steps.pool import Tables
-from tacos.records import StageOutput
+from tacos.records import StageOutput, Tables
 
 
 def read_selected_rows(tables: Tables) -> Iterator[pl.DataFrame]:

@@ -26,8 +26,8 @@ from tacos.methods.selecting.strategy_inputs import QuestionVectors, StrategyInp
 from tacos.pipeline.steps import pool as pool_steps
 from tacos.pipeline.steps import repeats
 from tacos.pipeline.steps.matched_rows import match_rows
-from tacos.pipeline.steps.pool import AnnotatedPool, Tables
-from tacos.records import StageOutput, build_reject_frame
+from tacos.pipeline.steps.pool import AnnotatedPool
+from tacos.records import StageOutput, Tables, build_reject_frame
 
 
 def make_selection(

@@ -20,9 +20,9 @@ from tacos.pipeline import conditions
 from tacos.pipeline.steps import pool as pool_steps
 from tacos.pipeline.steps.aligned_rows import join_to_samples
 from tacos.pipeline.steps.extension import list_known_ids, read_old_rows
-from tacos.pipeline.steps.pool import NO_SCORES, Tables
+from tacos.pipeline.steps.pool import NO_SCORES
 from tacos.pipeline.steps.reliability import find_grade_reliability
-from tacos.records import StageOutput
+from tacos.records import StageOutput, Tables
 
 EXCLUDED = "on the exclude list"
 

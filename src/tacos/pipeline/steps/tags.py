@@ -28,12 +28,12 @@ from tacos.pipeline.steps import hand_tags
 from tacos.pipeline.steps.extension import list_known_ids, read_old_rows
 from tacos.pipeline.steps.hand_tags import HandTags
 from tacos.pipeline.steps.matched_rows import count_distinct_ids
-from tacos.pipeline.steps.pool import Tables
 from tacos.records import (
     VOCABULARY,
     Encoder,
     StageOutput,
     Table,
+    Tables,
     add_missing_columns,
 )
 

@@ -1,0 +1,134 @@
+"""What an engine runs on one batch, perhaps in another process.
+
+A worker process imports what unpickling this work asks for. So the work holds the functions of one
+stage, and this module imports little: a worker that knew all stages would take three times as long
+to start.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from tacos.engines.freed_memory import give_back_memory
+from tacos.pipeline.reply_origins import count_origins
+from tacos.records import (
+    Model,
+    PaidReply,
+    Reject,
+    Reply,
+    Request,
+    StageOutput,
+    build_reject_frame,
+    conform_table,
+)
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BatchWork:
+    """What a `BatchStage` makes of a batch, as rows of its schema."""
+
+    work: Callable[[Any, Any, Any], StageOutput]
+    prepared: Any
+    settings: Any
+    schema: pl.Schema
+
+    def __call__(self, batch: Any) -> StageOutput:
+        output = self.work(batch, self.prepared, self.settings)
+        give_back_memory()
+        return output._replace(table=conform_table(output.table, self.schema))
+
+
+@dataclass(frozen=True)
+class QuestionBatch:
+    """A batch of questions, and the replies that there are already, by row."""
+
+    rows: pl.DataFrame
+    replies: dict[int, Reply]
+
+    def split(self, n: int) -> list[QuestionBatch]:
+        """The batch in up to `n` shares, in order."""
+        n_rows = max(1, math.ceil(self.rows.height / n))
+        shares = []
+        for start in range(0, max(1, self.rows.height), n_rows):
+            replies = {
+                number - start: reply
+                for number, reply in self.replies.items()
+                if start <= number < start + n_rows
+            }
+            shares.append(QuestionBatch(self.rows.slice(start, n_rows), replies))
+        return shares
+
+
+class AnsweredBatch(NamedTuple):
+    """What a batch of questions became, and the replies that were paid for it."""
+
+    output: StageOutput
+    paid: tuple[PaidReply, ...]
+
+
+@dataclass(frozen=True)
+class QuestionWork:
+    """Asks one question for each row that has neither a given answer nor a reply yet, and reads
+    what the replies say; the functions are those of a `PromptStage`.
+    """
+
+    given: Callable[[Row], Row | None]
+    ask: Callable[[Row, str, str, Any], Request]
+    parse: Callable[[Row, Reply], Row | Reject]
+    template: str
+    template_hash: str
+    config: Any
+    schema: pl.Schema
+    model: Model
+
+    def __call__(self, batch: QuestionBatch) -> AnsweredBatch:
+        rows = batch.rows.to_dicts()
+        results: list[Row | Reject | None] = [self.given(row) for row in rows]
+        unanswered = [number for number, result in enumerate(results) if result is None]
+        asked = [number for number in unanswered if number not in batch.replies]
+        requests = [
+            self.ask(
+                rows[number],
+                self.template,
+                self.template_hash,
+                self.config,
+            )
+            for number in asked
+        ]
+        new_replies = self.model.answer(requests) if requests else []
+        replies = batch.replies | dict(zip(asked, new_replies, strict=True))
+        paid = chain.from_iterable(reply.paid for reply in replies.values())
+        # Rows keep their order, whether they were asked or had an answer.
+        for number in unanswered:
+            results[number] = self.parse(rows[number], replies[number])
+
+        answered = [result for result in results if not isinstance(result, Reject)]
+        rejects = [result for result in results if isinstance(result, Reject)]
+        output = StageOutput(
+            table=_build_table(answered, self.schema),
+            rejects=build_reject_frame(rejects),
+            notes={"n_asked": len(replies), **count_origins(replies.values())},
+        )
+        return AnsweredBatch(output, tuple(paid))
+
+
+def has_no_answer(row: Row) -> None:
+    """The `given` of stages that ask about every row."""
+
+
+def _build_table(rows: list[Any], schema: pl.Schema) -> pl.DataFrame:
+    """Rows as a table; by way of Arrow, which reads lists many times faster than polars does."""
+    # Imported only when it is needed: that takes a while.
+    import pyarrow as pa
+
+    arrow_schema = pl.DataFrame(schema=schema).to_arrow().schema
+    table = pa.Table.from_pylist(rows, schema=arrow_schema)
+    return conform_table(pl.DataFrame(table), schema)
