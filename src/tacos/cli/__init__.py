@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import signal
 import sys
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -189,6 +190,7 @@ def run_app(started: float) -> None:
     gc.set_threshold(20_000, 20, 20)
     # The handler of polars restarts waiting system calls after Ctrl-C, so requests would go on.
     signal.siginterrupt(signal.SIGINT, True)
+    signal.signal(signal.SIGTERM, _stop_as_by_ctrl_c)
     try:
         # Every path of a command line, whichever option it belongs to.
         for word in sys.argv[1:]:
@@ -208,6 +210,14 @@ def run_app(started: float) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)  # 128 + SIGPIPE, as shells report it
+
+
+def _stop_as_by_ctrl_c(number: int, frame: FrameType | None) -> None:
+    """End on SIGTERM in good order, too: schedulers and container hosts send it."""
+    # What a shell starts in the background ignores SIGINT.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.raise_signal(signal.SIGINT)
 
 
 def _describe_misuse(error: TyperException) -> str:
