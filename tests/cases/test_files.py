@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 
 from tacos.errors import InputError
-from tacos.formats.reading import RowBatch, read_rows
+from tacos.formats.reading import read_rows
+from tacos.formats.rows import RowBatch
 
 ROWS = [
     {"instruction": f"Name {number}.", "output": f"“{number}” it is,\nas said."}

@@ -14,7 +14,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -51,7 +50,7 @@ from tacos.formats.remote_files import (
     open_remote_parts,
 )
 from tacos.formats.remote_inputs import InputFile, InputRecord, find_input_files
-from tacos.formats.rows import MAX_RAW, Item, MalformedRow, Row
+from tacos.formats.rows import MAX_RAW, Item, MalformedRow, Row, RowBatch
 from tacos.records import OriginalRows, Reject
 
 if TYPE_CHECKING:
@@ -66,20 +65,6 @@ Source = Any
 """A path, an address or a data set of the hub, or several, or Python data (see
 `python_objects`).
 """
-
-
-@dataclass(frozen=True, slots=True)
-class RowBatch:
-    """Consecutive rows of one file: `rows` are (number from 0, row); the numbers missing there are
-    in `rejects`.
-    """
-
-    file: str
-    first_row: int
-    rows: list[tuple[int, Row]]
-    rejects: list[Reject]
-    original: OriginalRows | None = None
-    """The rows with their types, where the file has any."""
 
 
 def read_rows(

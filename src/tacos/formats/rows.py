@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from tacos.records import OriginalRows, Reject
 
 MAX_RAW = 2_000
 """Characters of a rejected row that are kept."""
@@ -23,6 +26,21 @@ class MalformedRow(NamedTuple):
 
 Item = Row | MalformedRow
 """What reading a format gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowBatch:
+    """Consecutive rows of one file: `rows` are (number from 0, row); the numbers missing there are
+    in `rejects`.
+    """
+
+    file: str
+    first_row: int
+    rows: list[tuple[int, Row]]
+    rejects: list[Reject]
+    original: OriginalRows | None = None
+    """The rows with their types, where the file has any."""
+
 
 RawRow = bytes | str | Mapping[str, Any]
 """What writing a format takes: the JSON text of a row, or a mapping."""

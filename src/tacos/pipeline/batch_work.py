@@ -125,10 +125,33 @@ def has_no_answer(row: Row) -> None:
 
 
 def _build_table(rows: list[Any], schema: pl.Schema) -> pl.DataFrame:
-    """Rows as a table; by way of Arrow, which reads lists many times faster than polars does."""
-    # Imported only when it is needed: that takes a while.
-    import pyarrow as pa
+    """Rows as a table, column by column: without pyarrow, which takes long to import, and imports
+    pandas where that is installed.
+    """
+    columns = []
+    for name, dtype in schema.items():
+        cells = [row.get(name) for row in rows]
+        if isinstance(dtype, pl.List) and cells:
+            columns.append(_build_list_column(name, cells, dtype))
+        else:
+            columns.append(pl.Series(name, cells, dtype=dtype))
+    return pl.DataFrame(columns)
 
-    arrow_schema = pl.DataFrame(schema=schema).to_arrow().schema
-    table = pa.Table.from_pylist(rows, schema=arrow_schema)
-    return conform_table(pl.DataFrame(table), schema)
+
+def _build_list_column(
+    name: str, cells: list[list[Any] | None], dtype: pl.List
+) -> pl.Series:
+    """Lists as slices of one column of all their items: polars would read each list by itself,
+    which takes many times as long.
+
+    >>> cells = [["a", "b"], None, []]
+    >>> _build_list_column("tags", cells, pl.List(pl.String)).to_list()
+    [['a', 'b'], None, []]
+    """
+    items = list(chain.from_iterable(cell for cell in cells if cell))
+    all_items = pl.Series(name, items, dtype=dtype.inner).implode()
+    lengths = [None if cell is None else len(cell) for cell in cells]
+    length = pl.Series(lengths, dtype=pl.Int64)
+    start = length.fill_null(0).cum_sum() - length
+    slices = pl.lit(all_items).list.slice(pl.lit(start), pl.lit(length))
+    return pl.select(slices.alias(name)).to_series()

@@ -8,52 +8,78 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import polars as pl
 import pytest
 
 from tacos.config import load_settings
+from tacos.formats.rows import RowBatch
 from tacos.models import judge, tagger
-from tacos.pipeline.batch_work import BatchWork, QuestionWork
+from tacos.pipeline.batch_work import BatchWork, QuestionBatch, QuestionWork
+from tacos.pipeline.failure_gate import find_settings_section
 from tacos.pipeline.stage_shapes import BatchStage, PromptStage
 from tacos.pipeline.stages import find_stage
 
 EVERY_STAGE = "tacos.pipeline.stages"
-PRINT_IMPORTS = "import pickle, sys; pickle.load(sys.stdin.buffer); print(*sys.modules)"
+RUN_AND_PRINT_IMPORTS = """
+import pickle, sys
+work, batch = pickle.load(sys.stdin.buffer)
+work(batch)
+print(*sys.modules)
+"""
 
 
-def build_ingest_work() -> BatchWork:
+def build_ingest_work() -> tuple[Any, Any]:
     stage = find_stage("ingest")
     assert isinstance(stage, BatchStage)
-    return BatchWork(stage.work, {}, load_settings(), stage.schema)
+    work = BatchWork(stage.work, {}, load_settings(), stage.schema)
+    row = {"instruction": "Name a fish.", "output": "Herring"}
+    return work, RowBatch("data.jsonl", 0, [(0, row)], [])
 
 
-def build_tag_work() -> QuestionWork:
-    return _build_question_work("tag", tagger.load())
+def build_tag_work() -> tuple[Any, Any]:
+    row = {
+        "id": "0",
+        "turn": 0,
+        "instruction": "Name a fish.",
+        "given": None,
+        "known": None,
+    }
+    return _build_question_work("tag", tagger.load(), row)
 
 
-def build_grade_work() -> QuestionWork:
-    return _build_question_work("grade", judge.load())
+def build_grade_work() -> tuple[Any, Any]:
+    row = {
+        "id": "0",
+        "judge": "",
+        "repetition": 0,
+        "instruction": "Name a fish.",
+        "response": "Herring",
+    }
+    return _build_question_work("grade", judge.load(), row)
 
 
-def _build_question_work(name: str, model: Any) -> QuestionWork:
+def _build_question_work(name: str, model: Any, row: dict[str, Any]) -> tuple[Any, Any]:
     stage = find_stage(name)
     assert isinstance(stage, PromptStage)
-    return QuestionWork(
+    settings = load_settings()
+    work = QuestionWork(
         given=stage.given,
         ask=stage.ask,
         parse=stage.parse,
         template=stage.template,
         template_hash="0" * 32,
-        config=load_settings(),
+        config=getattr(settings, find_settings_section(stage)),
         schema=stage.schema,
         model=model,
     )
+    return work, QuestionBatch(pl.DataFrame([row]), {})
 
 
-def list_imports_of_worker(work: Any) -> set[str]:
-    """The modules of a new process that has unpickled the work."""
+def list_imports_of_worker(work_and_batch: Any) -> set[str]:
+    """The modules of a new process that has done the work on the batch."""
     worker = subprocess.run(
-        [sys.executable, "-c", PRINT_IMPORTS],
-        input=pickle.dumps(work),
+        [sys.executable, "-c", RUN_AND_PRINT_IMPORTS],
+        input=pickle.dumps(work_and_batch),
         capture_output=True,
         check=True,
     )
@@ -66,17 +92,17 @@ def list_imports_of_worker(work: Any) -> set[str]:
         (
             build_ingest_work,
             "tacos.methods.samples.sample_parsing",
-            {EVERY_STAGE, "tacos.models", "tacos.llm", "scipy", "onnxruntime"},
+            {EVERY_STAGE, "tacos.formats.reading", "tacos.models", "scipy"},
         ),
         (
             build_tag_work,
             "tacos.models.tagger",
-            {EVERY_STAGE, "tacos.models.judge", "tacos.formats", "tacos.llm"},
+            {EVERY_STAGE, "tacos.models.judge", "tacos.llm", "pyarrow", "pandas"},
         ),
         (
             build_grade_work,
             "tacos.models.judge",
-            {EVERY_STAGE, "tacos.models.tagger", "tacos.formats", "tacos.llm"},
+            {EVERY_STAGE, "tacos.models.tagger", "tacos.llm", "pyarrow", "pandas"},
         ),
     ],
     ids=["ingest", "tag", "grade"],

@@ -9,7 +9,8 @@ import pytest
 
 from tacos.config import IngestSettings
 from tacos.errors import InputError
-from tacos.formats.reading import RowBatch, read_rows
+from tacos.formats.reading import read_rows
+from tacos.formats.rows import RowBatch
 from tacos.methods.samples.sample_parsing import (
     parse_sample,
     parse_sample_batch,
