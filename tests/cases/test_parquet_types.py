@@ -32,7 +32,9 @@ from tacos.errors import InputError
 from tacos.formats import original_types, reading, writing
 from tacos.formats.original_types import TypedRows
 from tacos.methods.samples import sample_parsing
-from tacos.store.artifacts import Artifact, Draft
+from tacos.records import build_reject_frame
+from tacos.store.artifacts import Draft
+from tacos.store.joined_files import OriginalPart
 
 ARROW = Path(__file__).parents[1] / "fixtures" / "arrow_types.parquet"
 N = 12
@@ -76,14 +78,17 @@ def typed_rows() -> pl.DataFrame:
     )
 
 
-def keep_originals(sources: list[Path], folder: Path, batch_size: int) -> list[Path]:
-    """The files of original rows that ingest and the store keep."""
+def keep_originals(
+    sources: list[Path], folder: Path, batch_size: int
+) -> list[OriginalPart]:
+    """Where the original rows lie that ingest and the store keep."""
     draft = Draft(folder / "draft", folder / "done")
     draft.path.mkdir()
     for number, batch in enumerate(reading.read_rows(sources, batch_size)):
         assert batch.original is not None
         draft.write_original(number, batch.original)
-    return Artifact(draft.path, {}).originals
+        draft.write(number, pl.DataFrame({"id": [number]}), build_reject_frame())
+    return list(draft.commit({}).originals.values())
 
 
 def restore(

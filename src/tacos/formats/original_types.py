@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from tacos.formats.arrow_rows import TEXTS, convert_table, is_list
 from tacos.formats.json_rows import decode_rows
 from tacos.formats.parquet import build_arrow_table
 from tacos.formats.rows import RawRow
+from tacos.store.joined_files import OriginalPart
 from tacos.store.original_rows import (
     OriginalHead,
     read_original_head,
@@ -39,7 +39,7 @@ NO_PART = -1
 class RowPiece:
     """Rows that follow one another in an output and come from one part (None: have no types)."""
 
-    part: Path | None
+    part: OriginalPart | None
     numbers: npt.NDArray[np.int64]
     """Of the rows, within the part."""
     raw: pl.Series
@@ -96,7 +96,7 @@ class TypedRows:
 
 def restore_types(
     rows: pl.LazyFrame,
-    parts: Sequence[Path],
+    parts: Sequence[OriginalPart],
 ) -> TypedRows | None:
     """The rows (`id`, and `raw` as JSON) in their order, with the types of their input.
 
@@ -162,7 +162,7 @@ def _locate_rows(ids: pl.Series, heads: Sequence[OriginalHead]) -> _Places:
 def _cut_pieces(
     raw: pl.Series,
     places: _Places,
-    parts: Sequence[Path],
+    parts: Sequence[OriginalPart],
 ) -> list[RowPiece]:
     """The rows cut where the part changes; `raw` is that of the rows without types."""
     changes = np.flatnonzero(np.diff(places.part)) + 1

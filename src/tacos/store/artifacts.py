@@ -5,8 +5,9 @@
                            manifest.json               stage, settings, inputs, counts, digest ...
 
 An artifact that exists is complete. A draft is `<run>/.making/<artifact>-<key>`; its finished parts
-stay when the process dies, and the next one goes on from there. Nothing committed is ever
-overwritten.
+stay when the process dies, and the next one goes on from there. A draft has a file for each batch;
+the commit joins them where they are many (`tacos.store.joined_files`), and readers still get the
+batches. Nothing committed is ever overwritten.
 """
 
 from __future__ import annotations
@@ -31,7 +32,14 @@ from tacos.records import (
     build_reject_frame,
     conform_table,
 )
+from tacos.store import joined_files
 from tacos.store.files import digest_files, explain_os_errors, make_folder
+from tacos.store.joined_files import (
+    OriginalPart,
+    join_originals,
+    join_tables,
+    read_batches,
+)
 from tacos.store.tables import read_table, scan_tables, write_table
 
 OWN_FILES = (
@@ -44,6 +52,8 @@ OWN_FILES = (
 """What tacos itself puts at the root of a run directory."""
 N_ROWS_PER_PART = 500_000
 """Of a table that is written as a whole."""
+ORIGINALS = "originals.json"
+"""Says where the original rows of each batch lie, if their files were joined."""
 LAYOUT = 1
 """Version of the run directory's layout."""
 
@@ -78,18 +88,31 @@ class Artifact:
         return sorted(self.path.glob("part-*.parquet"))
 
     @property
-    def originals(self) -> list[Path]:
-        """The files of original rows, where the input has types (`records.OriginalRows`)."""
-        return sorted(self.path.glob("original-*.arrow"))
+    def originals(self) -> dict[int, OriginalPart]:
+        """Number of a batch -> its original rows, where the input has types
+        (`records.OriginalRows`).
+        """
+        try:
+            places = orjson.loads((self.path / ORIGINALS).read_bytes())
+        except FileNotFoundError:
+            files = sorted(self.path.glob("original-*.arrow"))
+            return {
+                int(file.stem.removeprefix("original-")): OriginalPart(file)
+                for file in files
+            }
+        return {
+            int(number): OriginalPart(self.path / name, start)
+            for number, (name, start) in places.items()
+        }
 
     def scan(self) -> pl.LazyFrame:
         """The table, read lazily."""
         return scan_tables(self.parts)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        """The table part by part; only `columns`, if given."""
+        """The table in the batches in which it was made; only `columns`, if given."""
         for part in self.parts:
-            yield read_table(part, columns)
+            yield from read_batches(part, columns)
 
     @property
     def reject_parts(self) -> list[Path]:
@@ -213,24 +236,46 @@ class Draft:
 
         One that another process has made since this draft began stays: by its key it is the same.
         """
-        # The manifest has the notes of all parts.
-        for file in self.path.glob("notes-*.json"):
-            file.unlink()
-        # The digest is of the table's bytes; its rejects are not part of it.
+        # The digest is of the table's bytes; its rejects are not part of it. Those of the parts,
+        # so that it does not depend on how they are joined.
         parts = Artifact(self.path, {}).parts
         complete_manifest = {
             **manifest,
             "n_rows": self.n_rows(),
             "digest": digest_files(parts),
         }
+        are_many = len(parts) > joined_files.FILES_PER_FILE
+        made = self._join_parts() if are_many else self.path
+        # The manifest has the notes of all parts.
+        for file in made.glob("notes-*.json"):
+            file.unlink()
         # The manifest before the rename: a folder under its final name is complete.
-        write_json(self.path / "manifest.json", complete_manifest)
+        write_json(made / "manifest.json", complete_manifest)
         make_folder(self.target.parent)
-        if self.target.is_dir():
-            shutil.rmtree(self.path)
-        else:
-            os.rename(self.path, self.target)
+        if not self.target.is_dir():
+            os.rename(made, self.target)
+        for left in (made, self.path):
+            shutil.rmtree(left, ignore_errors=True)
         return Artifact(self.target, complete_manifest)
+
+    def _join_parts(self) -> Path:
+        """A folder beside the draft with the same rows in few files. The draft stays until that
+        folder is committed: a process may die here.
+        """
+        folder = self.path.with_name(f"{self.path.name}.joined")
+        shutil.rmtree(folder, ignore_errors=True)
+        make_folder(folder)
+        draft = Artifact(self.path, {})
+        with explain_os_errors(self.target):
+            join_tables(draft.parts, folder, "part")
+            join_tables(draft.reject_parts, folder, "rejects")
+            originals = {
+                number: original.path for number, original in draft.originals.items()
+            }
+            places = join_originals(originals, folder)
+        if places:
+            write_json(folder / ORIGINALS, places)
+        return folder
 
 
 @dataclass(frozen=True)

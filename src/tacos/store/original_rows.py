@@ -1,6 +1,8 @@
 """Original rows beside the samples: Arrow streams, which hold every type exactly.
 
 <run>/samples/<key>/original-00000.arrow   the rows as they were read, and their head
+
+A file has such a stream for each batch of samples, one after another.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import orjson
 import pyarrow as pa
 
 from tacos.records import OriginalRows
+from tacos.store.joined_files import OriginalPart
 
 HEAD = b"tacos"
 """The key in a schema's metadata under which the head stands."""
@@ -53,27 +56,26 @@ def write_original_rows(original: OriginalRows, path: Path) -> None:
     os.replace(temporary, path)
 
 
-def read_original_head(path: Path) -> OriginalHead:
+def read_original_head(part: OriginalPart) -> OriginalHead:
     """The head of a part, without its rows."""
-    with _open_stream(path) as stream:
+    with _open_stream(part) as stream:
         return _read_head(stream.schema)
 
 
-def read_original_table(path: Path) -> pa.Table:
+def read_original_table(part: OriginalPart) -> pa.Table:
     """The rows of a part, as they were read."""
-    with _open_stream(path) as stream:
+    with _open_stream(part) as stream:
         table = stream.read_all()
     schema = _read_head(table.schema).schema
     return table.replace_schema_metadata(schema.metadata)
 
 
 @contextmanager
-def _open_stream(path: Path) -> Iterator[Any]:
-    with (
-        pa.OSFile(os.fspath(path)) as file,
-        pa.ipc.open_stream(file) as stream,
-    ):
-        yield stream
+def _open_stream(part: OriginalPart) -> Iterator[Any]:
+    with pa.OSFile(os.fspath(part.path)) as file:
+        file.seek(part.start)
+        with pa.ipc.open_stream(file) as stream:
+            yield stream
 
 
 def _read_head(schema: pa.Schema) -> OriginalHead:

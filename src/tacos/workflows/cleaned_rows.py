@@ -74,7 +74,7 @@ def write_kept_rows(
             how="anti",
             maintain_order="left",
         )
-        typed = restore_types(kept.select("id", "raw"), samples.originals)
+        typed = restore_types(kept.select("id", "raw"), [*samples.originals.values()])
         if typed is not None:
             if masking.is_on:
                 typed = _replace_masked(typed, samples, gone, masking)

@@ -39,7 +39,7 @@ from tacos.records import (
     conform_table,
 )
 from tacos.store.artifacts import Artifact
-from tacos.store.tables import read_table
+from tacos.store.joined_files import OriginalPart
 from tacos.workflows.selection import GivenRun, Selection, find_run_directory, load
 
 UNIMPORTANT = frozenset({"max_failure_rate"})
@@ -71,20 +71,17 @@ class OldSamples:
         )
 
     def batches(self) -> Iterator[SampleBatch]:
-        """The samples, part by part."""
-        for part in self.samples.parts:
-            table = conform_table(
-                add_missing_columns(read_table(part), SAMPLES), SAMPLES
-            )
+        """The samples, in the batches in which they were read."""
+        originals = self.samples.originals
+        for number, batch in enumerate(self.samples.batches()):
+            table = conform_table(add_missing_columns(batch, SAMPLES), SAMPLES)
             table = table.filter(~pl.col("source").is_in(list(self.replaced)))
             if table.is_empty():
                 continue
-            original = part.with_name(
-                part.name.replace("part-", "original-")
-            ).with_suffix(".arrow")
+            original = originals.get(number)
             yield SampleBatch(
                 _rename_files(table, self.renamed),
-                self._read_original(original) if original.is_file() else None,
+                None if original is None else self._read_original(original),
             )
 
     def scan_replaced(self) -> pl.LazyFrame:
@@ -92,14 +89,14 @@ class OldSamples:
         rows = self.samples.scan().select("source", "content_hash")
         return rows.filter(pl.col("source").is_in(list(self.replaced)))
 
-    def _read_original(self, path: Path) -> OriginalRows:
-        """The rows of a part as they were read."""
+    def _read_original(self, part: OriginalPart) -> OriginalRows:
+        """The rows of a batch as they were read."""
         # Only rows with types need pyarrow, which takes long to import.
         from tacos.store.original_rows import read_original_head, read_original_table
 
-        head = read_original_head(path)
+        head = read_original_head(part)
         file = self.renamed.get(head.file, head.file)
-        return OriginalRows(file, head.first_row, read_original_table(path))
+        return OriginalRows(file, head.first_row, read_original_table(part))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The texts of a run's rows, found and read where they are: in its Parquet files.
 
-A search reads two columns of every part, as a stream. On a million rows of Alpaca's size that takes
+A search reads two columns of every file, as a stream. On a million rows of Alpaca's size that takes
 half a second of processor time and 115 MB, less than an index would cost to keep (see
 benchmarks/RESULTS.md), so there is none.
 """
@@ -19,6 +19,7 @@ import polars as pl
 
 from tacos.errors import InputError
 from tacos.store.artifacts import Artifact
+from tacos.store.joined_files import scan_batches
 from tacos.store.tables import scan_tables
 
 MAX_WORDS = 8
@@ -33,14 +34,23 @@ class RowTexts:
     samples: Artifact
 
     @cached_property
-    def parts(self) -> list[Path]:
-        """The files of samples, then those of rejected rows."""
-        return [*self.samples.parts, *self.samples.reject_parts]
+    def of_samples(self) -> list[pl.LazyFrame]:
+        """The samples, batch by batch."""
+        return [batch for file in self.samples.parts for batch in scan_batches(file)]
+
+    @cached_property
+    def batches(self) -> list[pl.LazyFrame]:
+        """The batches of samples, then those of rejected rows."""
+        rejects = self.samples.reject_parts
+        return [
+            *self.of_samples,
+            *(batch for file in rejects for batch in scan_batches(file)),
+        ]
 
     @cached_property
     def starts(self) -> list[int]:
-        """The position of each file's first row, and the number of all rows."""
-        counts = [scan_tables([part]).select(pl.len()) for part in self.parts]
+        """The position of each batch's first row, and the number of all rows."""
+        counts = [batch.select(pl.len()) for batch in self.batches]
         heights = [count.item() for count in pl.collect_all(counts)]
         return [0, *np.cumsum(heights).tolist()]
 
@@ -64,9 +74,9 @@ class RowTexts:
         places: list[int] = []
         scans = []
         for number in np.unique(numbers).tolist():
-            in_part = np.flatnonzero(numbers == number)
-            places += in_part.tolist()
-            scans.append(self._scan_rows(number, wanted[in_part]))
+            in_batch = np.flatnonzero(numbers == number)
+            places += in_batch.tolist()
+            scans.append(self._scan_rows(number, wanted[in_batch]))
         tables = pl.collect_all(scans)
         texts: list[dict[str, str]] = [{} for _ in positions]
         rows = (row for table in tables for row in table.to_dicts())
@@ -77,21 +87,20 @@ class RowTexts:
     def scan_sample(self, position: int) -> pl.LazyFrame | None:
         """All columns of one sample; None for a rejected row."""
         number = int(np.searchsorted(self.starts, position, side="right")) - 1
-        if number >= len(self.samples.parts):
+        if number >= len(self.of_samples):
             return None
-        table = scan_tables([self.parts[number]])
-        return table.slice(position - self.starts[number], 1)
+        return self.batches[number].slice(position - self.starts[number], 1)
 
     def _scan_rows(self, number: int, positions: npt.NDArray[np.int64]) -> pl.LazyFrame:
-        """The texts of some rows of one file."""
+        """The texts of some rows of one batch."""
         offsets = positions - self.starts[number]
-        table = scan_tables([self.parts[number]])
+        table = self.batches[number]
         if len(offsets) == 1:
-            # The rest of the file need not be read.
+            # The rest of the batch need not be read.
             rows = table.slice(offsets[0], 1)
         else:
             rows = table.select(pl.all().gather(offsets))
-        if number < len(self.samples.parts):
+        if number < len(self.of_samples):
             return rows.select(TEXTS)
         return rows.select(instruction="raw", response=pl.lit(""))
 

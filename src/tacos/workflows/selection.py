@@ -228,7 +228,7 @@ class Selection:
         # Only rows with types need pyarrow, which takes long to import.
         from tacos.formats.original_types import restore_types
 
-        return restore_types(self.in_input_order.lazy(), originals)
+        return restore_types(self.in_input_order.lazy(), list(originals.values()))
 
     @cached_property
     def summary(self) -> facts.RunSummary:

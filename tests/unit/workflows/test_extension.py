@@ -12,7 +12,12 @@ import pytest
 from tests.small_world import MODELS, long_response, make_rows, run_command
 
 import tacos
+from tacos import config
 from tacos.errors import ConfigError, InputError, RunError
+from tacos.store import joined_files
+from tacos.workflows import select
+from tacos.workflows.extension import OldSamples
+from tacos.workflows.selection import OutputTargets
 
 GIVEN: dict[str, Any] = {
     "settings": {"normalise": {"alpha": 1}, "cluster": {"k": 4}},
@@ -259,3 +264,32 @@ def test_rows_are_exported_as_the_run_that_read_them_did(tmp_path: Path) -> None
     # What is asked for at the export holds for all rows.
     asked = tacos.export(more, "messages", settings=ingest, check=True)
     assert asked.n_rows == 20
+
+
+def test_old_samples_come_with_the_rows_of_their_own_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The original rows of several batches lie in one file."""
+    monkeypatch.setattr(joined_files, "FILES_PER_FILE", 2)
+    data = tmp_path / "data"
+    data.mkdir()
+    for number in range(3):
+        row = {"instruction": f"Name {number} teas.", "output": "Assam", "n": number}
+        if number != 1:
+            pl.DataFrame([row]).write_parquet(data / f"{number}.parquet")
+        else:  # has no types
+            pl.DataFrame([row]).write_ndjson(data / f"{number}.jsonl")
+    run = tmp_path / "run"
+    done = select.run_selection(
+        data, config.load_settings(), OutputTargets(run=run), until="ingest"
+    )
+    samples = done.artifacts["samples"]
+    assert len(list(samples.path.glob("original-*.arrow"))) == 1
+    read = [
+        (batch.table["source"].item(), batch.original)
+        for batch in OldSamples(run, samples).batches()
+    ]
+    numbers = [
+        (file, original and original.table["n"].to_pylist()) for file, original in read
+    ]
+    assert numbers == [("0.parquet", [0]), ("1.jsonl", None), ("2.parquet", [2])]
