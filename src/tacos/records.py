@@ -8,7 +8,7 @@ are on the judge's scale 1..100.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import (
     TYPE_CHECKING,
@@ -267,20 +267,25 @@ class SampleBatch(NamedTuple):
 class StageOutput(NamedTuple):
     """What a stage returns: its table, the rows it could not use, and notes for the manifest.
 
-    `original` are the rows that the table was made of, where they have types that it has not.
+    `original` are the rows that the table was made of, where they have types that it has not. A
+    large table may have numbers for ids; `name_rows` then gives the texts to some of its rows.
     """
 
     table: pl.DataFrame
     rejects: pl.DataFrame
     notes: dict[str, Any]
     original: OriginalRows | None = None
+    name_rows: Callable[[pl.DataFrame], pl.DataFrame] | None = None
 
     @classmethod
     def without_rejects(
-        cls, table: pl.DataFrame, notes: dict[str, Any] | None = None
+        cls,
+        table: pl.DataFrame,
+        notes: dict[str, Any] | None = None,
+        name_rows: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
     ) -> StageOutput:
         """The output of a stage that used every row."""
-        return cls(table, build_reject_frame(), notes or {})
+        return cls(table, build_reject_frame(), notes or {}, name_rows=name_rows)
 
 
 def asks_for_text(schema: Mapping[str, Any]) -> bool:

@@ -85,7 +85,9 @@ def _execute_table_stage(stage: TableStage, inputs: StageInputs) -> dict[str, An
     """The whole table at once."""
     before = _count_vectors(inputs.tool)
     output = stage.run(inputs.tables, inputs.settings, inputs.tool, inputs.round)
-    inputs.draft.write_in_parts(output.table, stage.schema, output.rejects)
+    inputs.draft.write_in_parts(
+        output.table, stage.schema, output.rejects, output.name_rows
+    )
     counts = _count_vectors(inputs.tool) - before
     return price_spending({**output.notes, **counts}, inputs.settings)
 

@@ -113,6 +113,10 @@ def list_sections(source: ReportInput) -> list[Section]:
         build_sizes(source),
         build_distributions(source),
         build_samples(source),
+    ]
+    # The others read what they need themselves.
+    source.free_pool()
+    sections += [
         build_selected_rows(source),
         build_row_finder(source),
         build_spending(source),

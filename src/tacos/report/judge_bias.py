@@ -131,8 +131,11 @@ def _describe_length(
 def _count_longer_wins(verdicts: pl.DataFrame, source: ReportInput) -> tuple[int, int]:
     """Verdicts that the longer answer wins, and verdicts with a winner and a longer answer."""
     lengths = source.pool.select("id", pl.col("length").cast(pl.Int64))
-    table = verdicts.join(lengths, left_on="left", right_on="id").join(
-        lengths, left_on="right", right_on="id", suffix="_of_right"
+    sides = {name: source.codes.encode(verdicts[name]) for name in ("left", "right")}
+    table = (
+        verdicts.with_columns(**sides)
+        .join(lengths, left_on="left", right_on="id")
+        .join(lengths, left_on="right", right_on="id", suffix="_of_right")
     )
     longer = (pl.col("length") - pl.col("length_of_right")).sign()
     winner = (pl.col("score_left") - pl.col("score_right")).sign().cast(pl.Int64)

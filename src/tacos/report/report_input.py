@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from tacos.config import Settings
+from tacos.pipeline.steps.row_codes import RowCodes
 from tacos.report.facts import RunSummary
 from tacos.report.made_selection import MadeSelection
 from tacos.report.plots.cluster_map import choose_drawn
@@ -51,11 +52,22 @@ class ReportInput:
         return self.made.request
 
     @cached_property
+    def codes(self) -> RowCodes:
+        """How `pool` writes ids as numbers."""
+        return RowCodes.of_samples(self.artifacts["samples"])
+
+    @cached_property
     def pool(self) -> pl.DataFrame:
         """Every usable row in figures: see `tacos.report.plots.pool_rows.read_pool_rows`."""
-        return read_pool_rows(self.artifacts, self.settings, self.rows["id"])
+        return read_pool_rows(
+            self.artifacts, self.settings, self.rows["id"], self.codes
+        )
+
+    def free_pool(self) -> None:
+        """Give up `pool`, which takes much memory; whoever asks for it again reads it again."""
+        self.__dict__.pop("pool", None)
 
     @cached_property
     def drawn(self) -> pl.DataFrame:
-        """The rows of `pool` that become dots: all, or some by chance."""
-        return choose_drawn(self.pool, self.settings.seed)
+        """The rows of `pool` that become dots: all, or some by chance; their ids are texts."""
+        return self.codes.name_rows(choose_drawn(self.pool, self.settings.seed))

@@ -19,10 +19,13 @@ from tacos.methods.judging.judge_health import correlate_ranks
 from tacos.pipeline.steps.matched_rows import match_rows, sort_by_id
 from tacos.pipeline.steps.pool import (
     average_cheap_grades,
+    encode_ids,
     find_newest_scores,
     read_scores,
     take_best_scores,
 )
+from tacos.pipeline.steps.row_codes import RowCodes
+from tacos.records import Table
 from tacos.report.figure_texts import format_correlation
 from tacos.store.artifacts import Artifact
 
@@ -50,13 +53,15 @@ def summarise_scores(
     newest = find_newest_scores(artifacts)
     if newest is None:
         return {}
-    samples = sort_by_id(artifacts["samples"].scan().select("id", "length").collect())
-    scores = read_scores(artifacts[newest], ("id", "score", *NUMBERS), samples["id"])
+    codes = RowCodes.of_samples(artifacts["samples"])
+    samples = _read_lengths(artifacts["samples"], codes)
+    columns = ("id", "score", *NUMBERS)
+    scores = read_scores(artifacts[newest], columns, samples["id"], codes)
     rated = _join_lengths(take_best_scores(scores), samples)
-    whole_pool = _read_whole_pool(artifacts, settings, rated, samples)
+    whole_pool = _read_whole_pool(artifacts, settings, rated, samples, codes)
     selected = rated.clear()
     if "selection" in artifacts:
-        ids = artifacts["selection"].scan().select("id").collect()["id"]
+        ids = codes.encode(artifacts["selection"].scan().select("id").collect()["id"])
         selected = rated.filter(pl.col("id").is_in(ids.implode()))
 
     figures = {}
@@ -76,6 +81,12 @@ def summarise_scores(
     return figures
 
 
+def _read_lengths(samples: Table, codes: RowCodes) -> pl.DataFrame:
+    """id (its code) and length of every sample, sorted by id."""
+    batches = samples.batches(["id", "length"])
+    return sort_by_id(pl.concat(encode_ids(batch, codes) for batch in batches))
+
+
 def _join_lengths(rated: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
     """Rows with their `length`, sorted by id; `samples` are all ids and lengths, sorted, too."""
     in_order = sort_by_id(rated)
@@ -87,6 +98,7 @@ def _read_whole_pool(
     settings: Settings,
     rated: pl.DataFrame,
     samples: pl.DataFrame,
+    codes: RowCodes,
 ) -> pl.DataFrame:
     """id, score, value, correctness, length of every sample, as far as a judge saw it.
 
@@ -99,7 +111,7 @@ def _read_whole_pool(
     if grades is None:
         return rated.clear()
     graded = average_cheap_grades(grades, settings).rename({"grade": "score"})
-    return _join_lengths(graded, samples)
+    return _join_lengths(encode_ids(graded, codes), samples)
 
 
 def warn_about_rating(artifacts: Artifacts, settings: Settings) -> list[str]:

@@ -14,6 +14,7 @@ from tacos.methods.selecting.certainty import estimate_certainty
 from tacos.methods.selecting.objective import expect_gain
 from tacos.pipeline.steps import pool as pool_steps
 from tacos.pipeline.steps.pool import find_newest_scores
+from tacos.pipeline.steps.row_codes import RowCodes
 from tacos.store.artifacts import Artifact
 
 Artifacts = Mapping[str, Artifact]
@@ -28,9 +29,10 @@ def summarise_selection(
     "random" are the expected figures of rows of the whole pool: see
     `tacos.methods.measures.selection_figures`.
     """
-    measured = pool_steps.measure_pool(artifacts, settings)
+    codes = RowCodes.of_samples(artifacts["samples"])
+    measured = pool_steps.measure_pool(artifacts, settings, codes)
     selection = artifacts["selection"]
-    chosen = selection.scan().select("id").collect()["id"]
+    chosen = codes.encode(selection.scan().select("id").collect()["id"])
     n = len(chosen)
     rows = measured.table
     by_length = longest.rank_by_value(rows["length"].to_numpy(), settings.seed)

@@ -16,7 +16,7 @@ import fcntl
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,20 +189,27 @@ class Draft:
             rejects.unlink()
 
     def write_in_parts(
-        self, table: pl.DataFrame, schema: pl.Schema, rejects: pl.DataFrame
+        self,
+        table: pl.DataFrame,
+        schema: pl.Schema,
+        rejects: pl.DataFrame,
+        name_rows: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
     ) -> None:
         """Write a whole table by its schema, in parts of so many rows that one can be read by
-        itself.
+        itself. `name_rows` gives texts for ids to some rows, where the table has numbers.
         """
         n_parts = max(
             1, *(-(-part.height // N_ROWS_PER_PART) for part in (table, rejects))
         )
         for number in range(n_parts):
             first = number * N_ROWS_PER_PART
+            # Part by part: the table may have narrower types, constants, and numbers for ids.
+            part = table.slice(first, N_ROWS_PER_PART)
+            if name_rows is not None:
+                part = name_rows(part)
             self.write(
                 number,
-                # Part by part: the table may have narrower types, and constants.
-                conform_table(table.slice(first, N_ROWS_PER_PART), schema),
+                conform_table(part, schema),
                 rejects.slice(first, N_ROWS_PER_PART),
             )
 

@@ -71,7 +71,9 @@ def test_grades_become_scores_of_the_shortlisted_rows() -> None:
     shortlist = pl.DataFrame({"id": number_ids([2, 9, 0]), "cluster": [0, 0, 1]})
     settings = load_settings(judge={"mode": "singleton"})
     tables = {"grades": FrameTable(grades), "shortlist": FrameTable(shortlist)}
-    scores = judgements.rate_samples(tables, settings, None, 0).table
+    output = judgements.rate_samples(tables, settings, None, 0)
+    assert output.name_rows is not None
+    scores = output.name_rows(output.table)
     assert scores.select("id", "cluster", "score").rows() == [
         ("data.jsonl:0", 1, 10.0),
         ("data.jsonl:2", 0, 12.0),

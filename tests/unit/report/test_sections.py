@@ -146,7 +146,8 @@ def test_comparisons_have_both_orders_and_their_scores(source: ReportInput) -> N
     flips, agreeing = section.values["kinds"]
     assert (flips["n"], flips["shown"]) == (0, []), "this judge never flips"
     assert agreeing["n"] == section.values["n_both"] > 0
-    lengths = dict(source.pool.select("id", "length").iter_rows())
+    pool = source.codes.name_rows(source.pool)
+    lengths = dict(pool.select("id", "length").iter_rows())
     for comparison in agreeing["shown"]:
         assert {verdict.first for verdict in comparison.verdicts} == {"left", "right"}
         left, right = comparison.rows

@@ -90,18 +90,22 @@ def shortlist_members(  # noqa: PLR0913 - every rule reads some of them
     of `reserves`, `factor` x the rows wanted of it are kept, or all it has. `cap` is the largest
     shortlist of a cluster under any rule; the rows beyond it are removed by the rule `cap`.
 
-    Both tables have the schema SHORTLIST and are sorted by (cluster, position). Raises
-    `ConfigError` for an unknown rule, and for a `factor` or an `explore` out of range.
+    Both tables have the schema SHORTLIST (ids may be numbers) and are sorted by (cluster,
+    position). Raises `ConfigError` for an unknown rule, and for a `factor` or an `explore` out of
+    range.
     """
     if factor <= 0 or not 0 <= explore <= 1:
         raise ConfigError(
             "shortlist.factor must be positive and shortlist.explore in 0..1, not "
             f"{factor} and {explore}"
         )
-    # A sample is in a cluster once: its id would change no place, and take memory.
-    table = members.sort("cluster", "position")
-    # Drawn after sorting: chance must not depend on the order of `members`.
-    table = table.with_columns(_draw_numbers(table.height, seed))
+    table = members
+    # A copy of a large table takes much memory. A sample is in a cluster once.
+    if not _is_in_order(members):
+        table = members.sort("cluster", "position")
+    if rule != "all" or cap is not None or reserves:
+        # Drawn after sorting: chance must not depend on the order of `members`.
+        table = table.with_columns(_draw_numbers(table.height, seed))
 
     is_by_rule = _apply_rule(
         table,
@@ -165,6 +169,14 @@ def join_old_shortlist(
     left = pl.concat([dropped, _select_shortlist_columns(others)])
     ordered = left.join(positions, on="id").sort("cluster", "position", "id")
     return entered, _select_shortlist_columns(ordered)
+
+
+def _is_in_order(members: pl.DataFrame) -> bool:
+    """Whether the members are sorted by (cluster, position), none of them twice."""
+    before, after = members.head(-1), members.tail(-1)
+    is_later = before["position"] < after["position"]
+    is_later = is_later & (before["cluster"] == after["cluster"])
+    return bool(((before["cluster"] < after["cluster"]) | is_later).all())
 
 
 def _draw_numbers(
@@ -368,5 +380,8 @@ def _list_removed_rows(
 
 
 def _select_shortlist_columns(table: pl.DataFrame) -> pl.DataFrame:
-    """The columns of SHORTLIST."""
-    return table.select(pl.col(name).cast(dtype) for name, dtype in SHORTLIST.items())
+    """The columns of SHORTLIST; ids stay as they are."""
+    return table.select(
+        "id" if name == "id" else pl.col(name).cast(dtype)
+        for name, dtype in SHORTLIST.items()
+    )

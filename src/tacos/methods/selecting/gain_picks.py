@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,10 +35,14 @@ Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 
+RowId = Any
+"""A text, or a number where a pool has numbers for ids (`tacos.pipeline.steps.row_codes`)."""
+
+
 class Pick(NamedTuple):
     """A selected row, in the order of the columns of SELECTION after the rank."""
 
-    id: str
+    id: RowId
     cluster: int | None
     score: float | None
     rule: str

@@ -4,12 +4,13 @@ gave way to.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import polars as pl
 
 from tacos.counts import count_words
+from tacos.methods.selecting.gain_picks import RowId
 from tacos.methods.selecting.limits import GroupBound, list_mates
 from tacos.methods.selecting.preference_walk import Admission
 
@@ -29,9 +30,10 @@ def list_left_out(
     admission: Admission,
     bounds: Sequence[GroupBound],
     chosen: pl.Series,
+    name_id: Callable[[RowId], str] = str,
 ) -> pl.DataFrame:
-    """The rows that the limits left out which give way (id, reason, raw), with the row taken
-    instead.
+    """The rows that the limits left out which give way (id, reason, raw), with the name of the row
+    taken instead.
     """
     ids = table["id"]
     taken = set(chosen.to_list())
@@ -41,17 +43,17 @@ def list_left_out(
     for bound in bounds:
         if bound.gives_way:
             for row, other in list_mates(bound, places):
-                entries[ids[row]] = (OF_CONVERSATION, ids[other])
+                entries[ids[row]] = (OF_CONVERSATION, name_id(ids[other]))
     if admission.duplicates is not None:
         for row, nearest in admission.duplicates.refused.items():
-            raw = f"{ids[nearest.row]} (cosine {nearest.cosine:.3f})"
+            raw = f"{name_id(ids[nearest.row])} (cosine {nearest.cosine:.3f})"
             entries.setdefault(ids[row], (NEAR_DUPLICATE, raw))
     rows = [
         (id_, reason, raw)
         for id_, (reason, raw) in sorted(entries.items())
         if id_ not in taken
     ]
-    return pl.DataFrame(rows, schema=LEFT_OUT, orient="row")
+    return pl.DataFrame(rows, schema={**LEFT_OUT, "id": ids.dtype}, orient="row")
 
 
 def list_passed_by(
@@ -71,4 +73,4 @@ def list_passed_by(
             continue
         raw = f"{bound.names[group]} was full ({count_words(bound.room[group], 'row')})"
         entries.append((ids[row], PASSED_BY, raw))
-    return pl.DataFrame(entries, schema=LEFT_OUT, orient="row")
+    return pl.DataFrame(entries, schema={**LEFT_OUT, "id": ids.dtype}, orient="row")

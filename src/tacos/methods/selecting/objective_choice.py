@@ -13,6 +13,7 @@ from tacos.methods.selecting import quotas
 from tacos.methods.selecting.gain_picks import (
     GainPicks,
     LimitGate,
+    RowId,
     Step,
     pick_by_gain,
 )
@@ -20,7 +21,6 @@ from tacos.methods.selecting.limits import GroupBound
 from tacos.methods.selecting.preference_walk import Admission
 from tacos.methods.selecting.row_tags import number_tags
 from tacos.methods.selecting.strategy_inputs import LimitSet, StrategyInputs
-from tacos.records import SELECTION
 
 Bools = npt.NDArray[np.bool_]
 
@@ -41,7 +41,7 @@ def choose_by_gain(
     n: int,
     seed: int,
     extras: StrategyInputs,
-    keep: Collection[str],
+    keep: Collection[RowId],
     limits: LimitSet,
 ) -> GainChoice:
     """At most n rows of a settled pool: must-keep rows, the largest gains, then unjudged rows."""
@@ -81,7 +81,7 @@ def choose_by_gain(
     # The task has what it needs of them.
     del judged, ranked
     done = pick_by_gain({row_of[id_]: pick for id_, pick in kept.items()}, n, task)
-    return _build_choice(done)
+    return _build_choice(done, table["id"].dtype)
 
 
 def _number_judged_rows(table: pl.DataFrame, extras: StrategyInputs) -> pl.DataFrame:
@@ -99,12 +99,12 @@ def _number_judged_rows(table: pl.DataFrame, extras: StrategyInputs) -> pl.DataF
 
 def _list_unjudged_rows(
     table: pl.DataFrame,
-    fill: Collection[str],
+    fill: Collection[RowId],
 ) -> list[tuple[int, int | None]]:
     """Row and cluster of the ids `fill`, in their order."""
     if not fill:
         return []
-    wanted = pl.DataFrame({"id": pl.Series(list(fill), dtype=pl.String)})
+    wanted = pl.DataFrame({"id": pl.Series(list(fill), dtype=table["id"].dtype)})
     found = wanted.join(
         table.select("id", "cluster").with_row_index("row"),
         on="id",
@@ -113,20 +113,18 @@ def _list_unjudged_rows(
     return found.select("row", "cluster").rows()
 
 
-def _find_rows(table: pl.DataFrame, ids: Collection[str]) -> pl.DataFrame:
+def _find_rows(table: pl.DataFrame, ids: Collection[RowId]) -> pl.DataFrame:
     """The rows of these ids, each with its number in the pool as `row`."""
-    wanted = pl.Series("id", list(ids), pl.String)
+    wanted = pl.Series("id", list(ids), table["id"].dtype)
     numbered = table.lazy().with_row_index("row")
     return numbered.filter(pl.col("id").is_in(wanted.implode())).collect()
 
 
-def _build_choice(done: GainPicks) -> GainChoice:
+def _build_choice(done: GainPicks, id_type: pl.DataType) -> GainChoice:
     """Rows that were taken, as a table."""
     assert done.gate is not None
-    rows = [(rank, *pick) for rank, pick in enumerate(done.picks.values(), start=1)]
-    selection = pl.DataFrame(rows, schema=SELECTION, orient="row")
     return GainChoice(
-        selection,
+        quotas.tabulate_picks(done.picks.values(), id_type),
         done.gate.asked,
         done.tag_price,
         done.n_given_way,

@@ -32,7 +32,13 @@ import polars as pl
 
 from tacos.counts import count_words
 from tacos.errors import ConfigError, InputError
-from tacos.methods.selecting.gain_picks import GainTask, Pick, Step, pick_by_gain
+from tacos.methods.selecting.gain_picks import (
+    GainTask,
+    Pick,
+    RowId,
+    Step,
+    pick_by_gain,
+)
 from tacos.methods.selecting.row_tags import RowTags, number_tags
 from tacos.records import SELECTION
 
@@ -61,10 +67,10 @@ def select_by_quota(
     sizes: Mapping[int, int],
     n: int,
     rule: QuotaRule | None = None,
-    keep: Collection[str] = (),
-    exclude: Collection[str] = (),
+    keep: Collection[RowId] = (),
+    exclude: Collection[RowId] = (),
     fill: pl.DataFrame | None = None,
-    tags: Mapping[str, Collection[str]] | None = None,
+    tags: Mapping[RowId, Collection[str]] | None = None,
 ) -> pl.DataFrame:
     """A table SELECTION of n rows.
 
@@ -102,18 +108,19 @@ def select_by_quota(
             f"you asked for {count_words(n, 'row')}, but only {len(picks)} have a score; "
             "ask for fewer, judge more, or take unjudged rows too (select.fill, or --fill)"
         )
-    rows = [(rank, *pick) for rank, pick in enumerate(picks.values(), start=1)]
-    return pl.DataFrame(
-        rows,
-        schema=SELECTION,
-        orient="row",
-    )
+    return tabulate_picks(picks.values(), scores["id"].dtype)
+
+
+def tabulate_picks(picks: Iterable[Pick], id_type: pl.DataType) -> pl.DataFrame:
+    """A table SELECTION of picks in their order, with ids as the pool has them."""
+    rows = [(rank, *pick) for rank, pick in enumerate(picks, start=1)]
+    return pl.DataFrame(rows, schema={**SELECTION, "id": id_type}, orient="row")
 
 
 def check_keep_and_exclude(
     n: int,
-    keep: Collection[str],
-    exclude: Collection[str],
+    keep: Collection[RowId],
+    exclude: Collection[RowId],
 ) -> None:
     """Raise `InputError` if a row is on both lists, or more than n rows must be kept."""
     on_both = sorted(set(keep) & set(exclude))
@@ -139,16 +146,21 @@ def rank_judged_rows(
     """
     score = pl.col("score")
     has_score = score.is_not_null() & score.is_not_nan()
-    judged = scores.filter(has_score)
+    is_judged = scores.select(has_score).to_series()
+    # A copy of a large table takes much memory, and most need none.
+    judged = scores if is_judged.all() else scores.filter(is_judged)
     # Sorted before chance is drawn: it must not depend on the order of the table.
-    judged = judged.sort(key, "cluster")
+    if not _is_ascending(judged[key]):
+        judged = judged.sort(key, "cluster")
     numbers = np.random.default_rng(seed).random(judged.height)
+    order = np.lexsort((numbers, -judged["score"].to_numpy()))
     chance = pl.Series("chance", numbers, dtype=pl.Float64)
-    with_chance = judged.with_columns(chance)
-    return with_chance.sort(
-        ["score", "chance"],
-        descending=[True, False],
-    )
+    return judged.with_columns(chance).select(pl.all().gather(order))
+
+
+def _is_ascending(keys: pl.Series) -> bool:
+    """Whether each key is larger than the one before."""
+    return bool((keys.head(-1) < keys.tail(-1)).all())
 
 
 # Quotas of clusters
@@ -242,12 +254,12 @@ def _order_by_size(sizes: Mapping[int, int]) -> list[int]:
 
 def pick_must_keep(
     ranked: pl.DataFrame,
-    keep: Collection[str],
-) -> dict[str, Pick]:
+    keep: Collection[RowId],
+) -> dict[RowId, Pick]:
     """The must-keep rows, with their best score where they were judged."""
     is_kept = pl.col("id").is_in(list(keep))
     judged = ranked.filter(is_kept).select("id", "cluster", "score")
-    best: dict[str, tuple[int, float]] = {}
+    best: dict[RowId, tuple[int, float]] = {}
     for id_, cluster, score in judged.iter_rows():
         # The rows are ranked: the first one of an id has its best score.
         best.setdefault(id_, (cluster, score))
@@ -260,11 +272,11 @@ def pick_must_keep(
 
 
 def _pick_by_quota(
-    picks: dict[str, Pick],
+    picks: dict[RowId, Pick],
     ranked: pl.DataFrame,
     share: Mapping[int, int],
     clusters: Iterable[int],
-) -> dict[str, Pick]:
+) -> dict[RowId, Pick]:
     """The best rows of each cluster, cluster by cluster, without rows taken before."""
     picked = dict(picks)
     n_kept = _count_by_cluster(picks)
@@ -283,15 +295,15 @@ def _pick_by_quota(
     return picked
 
 
-def _count_by_cluster(picks: Mapping[str, Pick]) -> Counter[int | None]:
+def _count_by_cluster(picks: Mapping[RowId, Pick]) -> Counter[int | None]:
     """How many picks each cluster has."""
     return Counter(pick.cluster for pick in picks.values())
 
 
 def _cut_to_size(
-    picks: dict[str, Pick],
+    picks: dict[RowId, Pick],
     n: int,
-) -> dict[str, Pick]:
+) -> dict[RowId, Pick]:
     """The picks less the lowest-scoring quota rows beyond n.
 
     There are more than n where ceil(n / clusters) of each add up to more. Of equal scores the last
@@ -309,11 +321,11 @@ def _cut_to_size(
 
 
 def _pick_by_score(
-    picks: dict[str, Pick],
+    picks: dict[RowId, Pick],
     ranked: pl.DataFrame,
     n: int,
     label: str,
-) -> dict[str, Pick]:
+) -> dict[RowId, Pick]:
     """Up to n, the best of all rows that are left, in any cluster; `label` is their rule."""
     picked = dict(picks)
     rows = ranked.select("id", "cluster", "score")
@@ -352,15 +364,16 @@ def build_gain_task(
 
 
 def _pick_by_gain(
-    picks: dict[str, Pick],
+    picks: dict[RowId, Pick],
     n: int,
     ranked: pl.DataFrame,
     share: Mapping[int, int],
-    tags: Mapping[str, Collection[str]],
+    tags: Mapping[RowId, Collection[str]],
     rule: QuotaRule,
-) -> dict[str, Pick]:
+) -> dict[RowId, Pick]:
     """Up to n, the rows with the largest gains, after those that are in."""
-    ids = pl.concat([pl.Series("id", list(picks), pl.String), ranked["id"]])
+    own = pl.Series("id", list(picks), ranked["id"].dtype)
+    ids = pl.concat([own, ranked["id"]])
     pool = pl.DataFrame({"id": ids.unique(maintain_order=True)}).with_row_index("row")
     own_tags = [list(tags.get(id_, ())) for id_ in pool["id"]]
     task = build_gain_task(
@@ -376,11 +389,11 @@ def _pick_by_gain(
 
 
 def _pick_from_fill(
-    picks: dict[str, Pick],
+    picks: dict[RowId, Pick],
     fill: pl.DataFrame,
     n: int,
-    exclude: Collection[str],
-) -> dict[str, Pick]:
+    exclude: Collection[RowId],
+) -> dict[RowId, Pick]:
     """Up to n, unjudged rows in the order of `fill`."""
     picked = dict(picks)
     for id_, cluster, rule in fill.select("id", "cluster", "rule").iter_rows():

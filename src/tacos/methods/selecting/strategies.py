@@ -45,6 +45,7 @@ from tacos.methods.selecting import (
     random_rows,
     singleton,
 )
+from tacos.methods.selecting.gain_picks import RowId
 from tacos.methods.selecting.left_out_rows import list_left_out, list_passed_by
 from tacos.methods.selecting.limits import (
     Limits,
@@ -125,8 +126,8 @@ def choose_by_strategy(
     n: int,
     seed: int = 1,
     extras: StrategyInputs | None = None,
-    keep: Collection[str] = (),
-    exclude: Collection[str] = (),
+    keep: Collection[RowId] = (),
+    exclude: Collection[RowId] = (),
     limits: Limits = NONE,
 ) -> Choice:
     """A selection of n rows, in the order taken; must-keep rows first, excluded ones never.
@@ -163,7 +164,9 @@ def choose_by_strategy(
         selection = picked.selection
         choice = Choice(
             selection,
-            list_left_out(table, picked.admission, bounds, selection["id"]),
+            list_left_out(
+                table, picked.admission, bounds, selection["id"], inputs.name_id
+            ),
             picked.tag_price,
             picked.n_given_way,
         )
@@ -185,7 +188,9 @@ def choose_by_strategy(
     return choice
 
 
-def _check_scored_lengths(table: pl.DataFrame, n: int, others: Collection[str]) -> None:
+def _check_scored_lengths(
+    table: pl.DataFrame, n: int, others: Collection[RowId]
+) -> None:
     """Raise `InputError` if rows with a score, and `others`, cannot have the lengths of the pool.
 
     A shortlist that was made for the best scores may hold no row of some tenths by length.
@@ -259,7 +264,7 @@ def _choose_in_order(
     n: int,
     seed: int,
     kept: Ints,
-    keep: Collection[str],
+    keep: Collection[RowId],
     limits: LimitSet,
 ) -> Choice:
     """At most n rows of a settled pool: the first ones of an order of preference that limits allow.
@@ -292,7 +297,9 @@ def _choose_in_order(
     if n_within < n and spare is not None:
         rows = walk_preference(order, n, spare, rows.tolist())
     selection = _build_selection(table, rows, strategy, keep)
-    left_out = list_left_out(table, admission, limits.bounds, selection["id"])
+    left_out = list_left_out(
+        table, admission, limits.bounds, selection["id"], limits.extras.name_id
+    )
     passed_by = list_passed_by(table, admission, limits.bounds, selection["id"])
     price = limits.extras.tag_price
     return Choice(
@@ -320,8 +327,8 @@ def _cosine_limit(
 
 def _settle_pool(
     pool: pl.DataFrame,
-    exclude: Collection[str],
-    keep: Collection[str],
+    exclude: Collection[RowId],
+    keep: Collection[RowId],
     min_correctness: float,
 ) -> pl.DataFrame:
     """The pool sorted by id, without excluded rows: row numbers mean this order.
@@ -345,7 +352,7 @@ def _build_selection(
     table: pl.DataFrame,
     rows: Ints,
     strategy: str,
-    keep: Collection[str],
+    keep: Collection[RowId],
 ) -> pl.DataFrame:
     """A table SELECTION of these rows in their order; `rule` is the strategy, or must-keep."""
     is_kept = pl.col("id").is_in(list(keep))
@@ -354,9 +361,8 @@ def _build_selection(
     selected: pl.DataFrame = table[rows.tolist()]
     selected = selected.with_columns(rule=rule)
     selected = selected.with_row_index("rank", offset=1)
-    return selected.select(
-        pl.col(name).cast(dtype) for name, dtype in SELECTION.items()
-    )
+    schema = {**SELECTION, "id": table["id"].dtype}
+    return selected.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
 
 
 # Orders of preference: row numbers of a settled pool, the best first
@@ -416,7 +422,7 @@ def _rank_by_quota(task: RankingTask) -> Ints:
 
 
 def _sort_like(
-    ids: Collection[str],
+    ids: Collection[RowId],
     order: Sequence[str],
 ) -> list[str]:
     """Those of `order` that are among `ids`, in that order; the others after them."""
@@ -504,10 +510,10 @@ RANKINGS: Mapping[str, Callable[[RankingTask], Ints]] = {
 
 def _find_rows(
     table: pl.DataFrame,
-    ids: Collection[str],
+    ids: Collection[RowId],
 ) -> Ints:
     """The row numbers of `ids`, in their order; `InputError` for one that is not in the pool."""
-    wanted = pl.DataFrame({"id": list(ids)}, schema={"id": pl.String})
+    wanted = pl.DataFrame({"id": list(ids)}, schema={"id": table["id"].dtype})
     is_wanted = pl.col("id").is_in(wanted["id"].implode())
     numbered = table.lazy().select("id").with_row_index("row").filter(is_wanted)
     found = wanted.join(numbered.collect(), on="id", how="left", maintain_order="left")

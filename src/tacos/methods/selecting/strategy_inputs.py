@@ -12,6 +12,7 @@ import polars as pl
 
 from tacos.errors import InputError
 from tacos.methods.selecting import quotas
+from tacos.methods.selecting.gain_picks import RowId
 from tacos.methods.selecting.limits import GroupBound, build_rooms
 from tacos.methods.selecting.near_duplicates import NearDuplicates
 from tacos.methods.selecting.preference_walk import Admission
@@ -27,10 +28,10 @@ class QuestionVectors:
     above `limit` is alike. `foresee` is told which ids will probably be asked about.
     """
 
-    hash_task: Callable[[str], Sequence[bytes]]
-    encode: Callable[[Sequence[str]], Vectors]
+    hash_task: Callable[[RowId], Sequence[bytes]]
+    encode: Callable[[Sequence[RowId]], Vectors]
     limit: float
-    foresee: Callable[[Sequence[str]], None] = lambda ids: None
+    foresee: Callable[[Sequence[RowId]], None] = lambda ids: None
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,11 @@ class StrategyInputs:
     table SCORES and `sizes` the size of each cluster (None and empty: the pool's own); `tag_price`
     is what one more tag is worth, and `reliability` how much the scores say (`objective`). `fill`
     are unjudged rows that may come after all that the strategy `tacos` takes. With `partial`, too
-    few rows are an error only if they leave an exact quota or a band of lengths short.
+    few rows are an error only if they leave an exact quota or a band of lengths short. `name_id`
+    says what a row is called in a reason, where ids are numbers.
     """
 
-    ids: Sequence[str] = ()
+    ids: Sequence[RowId] = ()
     vectors: Vectors | None = None
     tag_names: Sequence[str] = ()
     spread: Any = None
@@ -54,11 +56,12 @@ class StrategyInputs:
     scores: pl.DataFrame | None = None
     sizes: Mapping[int, int] = field(default_factory=dict)
     quota: quotas.Quota = "none"
-    fill: Sequence[str] = ()
+    fill: Sequence[RowId] = ()
     partial: bool = False
     tag_price: float = 0.0
     reliability: float = 1.0
     questions: QuestionVectors | None = None
+    name_id: Callable[[RowId], str] = str
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from tacos.pipeline.judging_mode import resolve_mode
 from tacos.pipeline.steps import pool
 from tacos.pipeline.steps.extension import read_old_rows
 from tacos.pipeline.steps.matched_rows import RowFinder
+from tacos.pipeline.steps.row_codes import RowCodes
 from tacos.records import SCORES, StageOutput, Tables, conform_table
 
 N_PAIRS_PER_BATCH = 1_000
@@ -87,7 +88,9 @@ def rate_samples(
 ) -> StageOutput:
     """Verdicts of all rounds so far -> scores."""
     if not conditions.uses_comparisons(settings):
-        return StageOutput.without_rejects(_convert_grades(tables, settings))
+        codes = RowCodes.of_samples(tables.get("close_grades", tables["grades"]))
+        scores = _convert_grades(tables, settings, codes)
+        return StageOutput.without_rejects(scores, name_rows=codes.name_rows)
 
     verdicts = comparisons.combine_verdicts(
         tables["verdicts"].scan().collect(),
@@ -157,10 +160,12 @@ def average_grades(tables: Tables, settings: Settings) -> pl.DataFrame:
     return pool.average_grade_table(tables["grades"], settings.judge.target)
 
 
-def _convert_grades(tables: Tables, settings: Settings) -> pl.DataFrame:
+def _convert_grades(
+    tables: Tables, settings: Settings, codes: RowCodes
+) -> pl.DataFrame:
     """Grades as scores, by `SCORES`: the input's own, or those of a judge that sees each sample
     alone, its slow tier where there is one. Rows without a grade are left out. The numbers have the
-    types of grades, which take half the memory.
+    types of grades, which take half the memory, and ids are codes.
     """
     grades = tables.get("close_grades", tables["grades"])
     finder = RowFinder(
@@ -186,7 +191,10 @@ def _convert_grades(tables: Tables, settings: Settings) -> pl.DataFrame:
     clusters = clusters.gather(order)
     rows = rows[order]
     del order
-    means = pl.concat(pool.iterate_average_grades(grades, settings.judge.target))
+    means = pl.concat(
+        pool.encode_ids(batch, codes)
+        for batch in pool.iterate_average_grades(grades, settings.judge.target)
+    )
     if not np.array_equal(rows, np.arange(n_graded)):
         means = means.select(pl.all().gather(rows))
     scores = means.rename({"grade": "score"}).with_columns(

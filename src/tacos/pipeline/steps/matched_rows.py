@@ -68,9 +68,18 @@ def sort_by_id(table: pl.DataFrame) -> pl.DataFrame:
     """The table sorted by `id`, column by column: in one go, it would be there twice."""
     if table["id"].is_sorted():
         return table
-    columns = table.get_columns()[::-1]
+    order = table["id"].arg_sort().to_numpy()
+    columns = table.get_columns()
     del table
-    order = next(column for column in columns if column.name == "id").arg_sort()
+    return order_columns(columns, order)
+
+
+def order_columns(columns: list[pl.Series], order: Ints) -> pl.DataFrame:
+    """The rows of a table at the places `order`; its `columns` are taken from the list one by one.
+
+    Whoever needs the memory holds no other reference to them.
+    """
+    columns.reverse()
     ordered = []
     while columns:
         ordered.append(columns.pop().rechunk().gather(order))

@@ -7,7 +7,7 @@ Like all of `tacos.pipeline.steps`, it reads columns and hands them to pure func
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -32,6 +32,7 @@ from tacos.pipeline.steps.matched_rows import (
     sort_by_id,
 )
 from tacos.pipeline.steps.reliability import Reliability, find_reliability
+from tacos.pipeline.steps.row_codes import RowCodes, find_codes
 from tacos.records import SCORES, Encoder, Table, Tables, add_missing_columns
 
 CATEGORY = pl.Categorical()
@@ -51,15 +52,23 @@ class AnnotatedPool:
     settings: Settings
 
     @property
+    def codes(self) -> RowCodes | None:
+        """How ids are written as numbers; None where they are texts."""
+        return None
+
+    @property
     def memberships(self) -> pl.DataFrame:
         """id, cluster: one row per (sample, cluster)."""
-        return read_memberships(self.tables, self.settings).select("id", "cluster")
+        return pl.concat(
+            encode_ids(members.select("id", "cluster"), self.codes)
+            for members in _iterate_memberships(self.tables, self.settings)
+        )
 
     @cached_property
     def samples(self) -> pl.DataFrame:
         """A row per sample, without its scores: see `build_sample_rows`."""
         homes = iterate_homes(self.tables, self.settings)
-        return build_sample_rows(self.tables, homes)
+        return build_sample_rows(self.tables, homes, codes=self.codes)
 
     @cached_property
     def scores(self) -> pl.DataFrame:
@@ -67,17 +76,19 @@ class AnnotatedPool:
         columns = ["id", "cluster", "score"]
         if self.settings.select.min_correctness:
             columns.append("correctness")
-        return read_scores(self.tables["scores"], columns, self.samples["id"])
+        return read_scores(
+            self.tables["scores"], columns, self.samples["id"], self.codes
+        )
 
     @cached_property
     def keep(self) -> list[str]:
-        """The ids on the must-keep list."""
+        """The ids on the must-keep list, as texts."""
         samples = self.tables["samples"].scan()
         return resolve_ids(samples, self.settings.select.keep, "must-keep")
 
     @cached_property
     def exclude(self) -> list[str]:
-        """The ids on the exclude list."""
+        """The ids on the exclude list, as texts."""
         samples = self.tables["samples"].scan()
         return resolve_ids(samples, self.settings.select.exclude, "exclude")
 
@@ -115,7 +126,7 @@ class AnnotatedPool:
         parts = []
         # A floor of correctness can only be checked on judged rows.
         if not self.settings.select.min_correctness:
-            uncompared = list_uncompared_rows(self.tables)
+            uncompared = encode_ids(list_uncompared_rows(self.tables), self.codes)
             parts.append(uncompared.with_columns(rule=pl.lit("uncompared")))
         if self.settings.select.fill:
             drawn = draw_unjudged_rows(self.memberships, self.scores, seed)
@@ -124,16 +135,23 @@ class AnnotatedPool:
         return None if rows.is_empty() else rows.unique("id", maintain_order=True)
 
     def remove_excluded(self, ids: Iterable[str]) -> list[str]:
-        """The ids that are not on the exclude list, in the same order."""
+        """The ids (texts) that are not on the exclude list, in the same order."""
         excluded = set(self.exclude)
         return [row_id for row_id in ids if row_id not in excluded]
 
 
-def measure_pool(artifacts: Tables, settings: Settings) -> MeasuredPool:
+def encode_ids(table: pl.DataFrame, codes: RowCodes | None) -> pl.DataFrame:
+    """The table with the codes of its ids, if they are to be written so."""
+    return table if codes is None else table.with_columns(id=codes.encode(table["id"]))
+
+
+def measure_pool(
+    artifacts: Tables, settings: Settings, codes: RowCodes | None = None
+) -> MeasuredPool:
     """The pool of a run in figures, and every selection from it, by the run's newest scores: the
     table of `join_best_scores` with value, and grade if there are grades.
 
-    `artifacts` are under their full names.
+    `artifacts` are under their full names. With `codes`, ids are written as numbers.
     """
     newest = find_newest_scores(artifacts)
     if newest is None:
@@ -142,10 +160,14 @@ def measure_pool(artifacts: Tables, settings: Settings) -> MeasuredPool:
     if "grades" in artifacts:
         grades = iterate_cheap_grades(artifacts["grades"], settings)
     homes = iterate_homes(artifacts, settings)
-    samples = build_sample_rows(artifacts, homes, grades)
+    samples = build_sample_rows(artifacts, homes, grades, codes)
     columns = ("id", "score", "value", "correctness")
-    scores = read_scores(artifacts[newest], columns, samples["id"])
+    scores = read_scores(artifacts[newest], columns, samples["id"], codes)
     rows = join_best_scores(samples, scores)
+    del samples, scores
+    if grades is not None and rows["grade"].equals(rows["score"]):
+        # Where grades are the scores, one column will do.
+        rows = rows.with_columns(grade="score")
     # Rows whose topic is not known have a number, too, but are in no cluster.
     clusters = artifacts["clusters"].scan().select("cluster").collect()["cluster"]
     is_in_cluster = pl.col("cluster").is_in(clusters.unique().implode())
@@ -187,11 +209,19 @@ def find_newest_scores(names: Iterable[str]) -> str | None:
     return max(rounds, key=lambda name: int(name.partition("/")[2]), default=None)
 
 
-def read_scores(scores: Table, columns: Sequence[str], ids: pl.Series) -> pl.DataFrame:
+def read_scores(
+    scores: Table,
+    columns: Sequence[str],
+    ids: pl.Series,
+    codes: RowCodes | None = None,
+) -> pl.DataFrame:
     """Columns of a table SCORES, its id among them, in the order of the samples `ids` (null: an
     earlier version had no such column). They share their texts with `ids`, which take most memory.
+
+    With `codes`, `ids` are sorted numbers.
     """
-    return name_located(locate_scores(scores, columns, ids), ids).select(columns)
+    located = locate_scores(scores, columns, ids, codes)
+    return name_located(located, ids).select(columns)
 
 
 def name_located(located: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
@@ -204,12 +234,15 @@ def name_located(located: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
 
 
 def locate_scores(
-    scores: Table, columns: Sequence[str], ids: pl.Series
+    scores: Table,
+    columns: Sequence[str],
+    ids: pl.Series,
+    codes: RowCodes | None = None,
 ) -> pl.DataFrame:
     """The same in the order of the table, with the number of the row among `ids` as `row` in place
     of its id.
     """
-    finder = RowFinder(lambda: [ids])
+    find = _build_finder(ids, codes)
     schema = scores.scan().collect_schema()
     present = [name for name in columns if name in schema]
     nobody = scores.scan().select(present).head(0).collect()
@@ -217,10 +250,19 @@ def locate_scores(
     for batch in chain([nobody], scores.batches(present)):
         complete = add_missing_columns(batch, SCORES)
         own = complete.select(name for name in columns if name != "id")
-        rows = pl.Series("row", finder.find(batch["id"]))
+        rows = pl.Series("row", find(batch["id"]))
         known = own.with_columns(rows).filter(pl.col("row") >= 0)
         parts.append(known.cast({"row": pl.UInt32}))
     return pl.concat(parts)
+
+
+def _build_finder(
+    ids: pl.Series, codes: RowCodes | None
+) -> Callable[[pl.Series], npt.NDArray[np.int64]]:
+    """What finds the places of texts among `ids`: see `read_scores`."""
+    if codes is None:
+        return RowFinder(lambda: [ids]).find
+    return lambda wanted: find_codes(ids, codes.encode(wanted))
 
 
 def read_memberships(tables: Tables, settings: Settings) -> pl.DataFrame:
@@ -403,12 +445,13 @@ def build_sample_rows(
     tables: Tables,
     homes: Iterable[pl.DataFrame] | None,
     grades: Iterable[pl.DataFrame] | None = None,
+    codes: RowCodes | None = None,
 ) -> pl.DataFrame:
     """A row per sample, sorted by id: id, length, source, tags, cluster (null: in none), and grade
     where there are `grades` (id and grade, as a row-wise stage makes them).
 
     `homes` are those of `iterate_homes`; without them, no row has a cluster. Sources and tags are
-    categories, so that a row takes some 80 bytes.
+    categories, so that a row takes some 80 bytes, with `codes` in place of ids some 40.
     """
     samples = tables["samples"].batches(["id", "length", "source"])
     rows: Iterable[pl.DataFrame] = join_to_samples(
@@ -423,7 +466,7 @@ def build_sample_rows(
         rows = (batch.with_columns(cluster=no_cluster) for batch in rows)
     if grades is not None:
         rows = join_to_samples(rows, grades)
-    return sort_by_id(pl.concat(rows))
+    return sort_by_id(pl.concat(encode_ids(batch, codes) for batch in rows))
 
 
 def join_best_scores(samples: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:

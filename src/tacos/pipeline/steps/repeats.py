@@ -13,7 +13,9 @@ import polars as pl
 from tacos.methods.samples import task_words
 from tacos.methods.samples.conversation_groups import ConversationGroups, Turns
 from tacos.methods.samples.truncation import truncate_text
+from tacos.methods.selecting.gain_picks import RowId
 from tacos.models.question_vectors import QuestionEncoder
+from tacos.pipeline.steps.row_codes import RowCodes
 from tacos.records import Table
 
 MAX_CHARS = 600
@@ -73,19 +75,21 @@ class QuestionTexts:
     encoder: QuestionEncoder
     list_ids: Callable[[], pl.Series]
     """Gives the rows, in the order in which they will probably be asked about."""
+    codes: RowCodes | None = None
+    """How ids are written as numbers; None where they are texts."""
     _n_ahead: int = N_AHEAD
-    _texts: dict[str, QuestionText] = field(default_factory=dict)
-    _keys: dict[str, Sequence[bytes]] = field(default_factory=dict)
-    _vectors: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    _texts: dict[RowId, QuestionText] = field(default_factory=dict)
+    _keys: dict[RowId, Sequence[bytes]] = field(default_factory=dict)
+    _vectors: dict[RowId, npt.NDArray[np.float32]] = field(default_factory=dict)
 
-    def hash_task(self, id_: str) -> Sequence[bytes]:
+    def hash_task(self, id_: RowId) -> Sequence[bytes]:
         """The keys of what a row asks."""
         if id_ not in self._keys:
             text = self._read(id_)
             self._keys[id_] = task_words.hash_task(text.instruction, text.response)
         return self._keys[id_]
 
-    def encode(self, ids: Sequence[str]) -> npt.NDArray[np.float32]:
+    def encode(self, ids: Sequence[RowId]) -> npt.NDArray[np.float32]:
         """Unit vectors of rows, shape (rows, dim)."""
         new = [id_ for id_ in ids if id_ not in self._vectors]
         if new:
@@ -98,13 +102,13 @@ class QuestionTexts:
             self._vectors.update(zip(new, vectors, strict=True))
         return np.stack([self._vectors[id_] for id_ in ids])
 
-    def foresee(self, ids: Sequence[str]) -> None:
+    def foresee(self, ids: Sequence[RowId]) -> None:
         """Read the texts of rows that will probably be asked about."""
         new = [id_ for id_ in ids if id_ not in self._texts]
         if new:
-            self._read_texts(pl.Series("id", new, pl.String))
+            self._read_texts(pl.Series("id", new))
 
-    def _read(self, id_: str) -> QuestionText:
+    def _read(self, id_: RowId) -> QuestionText:
         """The text of a row."""
         if id_ not in self._texts:
             # Not kept: there are as many as rows.
@@ -113,17 +117,20 @@ class QuestionTexts:
             ahead = ids.slice(place, self._n_ahead)
             # The samples are read again each time: the next time, more of them.
             self._n_ahead *= 2
-            self._read_texts(pl.concat([pl.Series("id", [id_], pl.String), ahead]))
+            self._read_texts(pl.concat([pl.Series("id", [id_], ids.dtype), ahead]))
         return self._texts[id_]
 
     def _read_texts(self, wanted: pl.Series) -> None:
         """Read the texts of these rows."""
+        wanted = wanted.unique()
+        names = wanted if self.codes is None else self.codes.name(wanted)
+        id_of = dict(zip(names, wanted, strict=True))
         is_single = pl.col("turns").list.len() == 2
         found = (
             self.samples.scan()
-            .filter(pl.col("id").is_in(wanted.implode()))
+            .filter(pl.col("id").is_in(names.implode()))
             .select("id", "instruction", "response", is_single)
             .collect()
         )
-        for id_, *text in found.iter_rows():
-            self._texts[id_] = QuestionText(*text)
+        for name, *text in found.iter_rows():
+            self._texts[id_of[name]] = QuestionText(*text)

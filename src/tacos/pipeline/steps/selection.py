@@ -19,6 +19,7 @@ import polars as pl
 from tacos.config import Settings
 from tacos.errors import ConfigError, InputError
 from tacos.methods.selecting import quotas, sizes, strategies
+from tacos.methods.selecting.gain_picks import RowId
 from tacos.methods.selecting.left_out_rows import list_none_left_out
 from tacos.methods.selecting.limits import check_floor, is_below_floor
 from tacos.methods.selecting.strategies import Choice
@@ -26,7 +27,8 @@ from tacos.methods.selecting.strategy_inputs import QuestionVectors, StrategyInp
 from tacos.pipeline.steps import pool as pool_steps
 from tacos.pipeline.steps import repeats
 from tacos.pipeline.steps.matched_rows import match_rows
-from tacos.pipeline.steps.pool import AnnotatedPool
+from tacos.pipeline.steps.pool import AnnotatedPool, encode_ids
+from tacos.pipeline.steps.row_codes import RowCodes, find_codes
 from tacos.records import StageOutput, Tables, build_reject_frame
 
 
@@ -75,8 +77,9 @@ def make_selection(
     incorrect = reject_incorrect_rows(
         selector.pool,
         config.min_correctness,
-        selector.keep,
-        selector.exclude,
+        selector.keep_codes,
+        selector.exclude_codes,
+        selector.codes,
     )
     rejects = pl.concat([incorrect, reject_left_out(choice.left_out)])
     return StageOutput(_rank_selection(choice.selection), rejects, notes)
@@ -95,11 +98,28 @@ def reject_left_out(left_out: pl.DataFrame) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class PoolSelection(AnnotatedPool):
-    """The selection from an annotated pool, of any number of rows."""
+    """The selection from an annotated pool, of any number of rows. Ids are codes in what is chosen
+    from, and texts in what is chosen.
+    """
 
     encoder: Any
     """The encoder of near-duplicates: `QuestionEncoder`, `Encoder`, or None."""
     _choices: dict[int, Choice] = field(default_factory=dict)
+
+    @cached_property
+    def codes(self) -> RowCodes:
+        """How ids are written as numbers here."""
+        return RowCodes.of_samples(self.tables["samples"])
+
+    @cached_property
+    def keep_codes(self) -> list[int]:
+        """The codes of the rows on the must-keep list."""
+        return self.codes.encode_list(self.keep)
+
+    @cached_property
+    def exclude_codes(self) -> list[int]:
+        """The codes of the rows on the exclude list."""
+        return self.codes.encode_list(self.exclude)
 
     @cached_property
     def n_samples(self) -> int:
@@ -110,9 +130,9 @@ class PoolSelection(AnnotatedPool):
     def n_available(self) -> int:
         """Rows that can be taken where unjudged ones may fill up."""
         candidates = pl.concat(
-            [self.memberships["id"], pl.Series("id", self.keep, pl.String)]
+            [self.memberships["id"], pl.Series("id", self.keep_codes, pl.Int64)]
         )
-        is_excluded = candidates.is_in(self.exclude)
+        is_excluded = candidates.is_in(self.exclude_codes)
         return candidates.filter(~is_excluded).n_unique()
 
     @property
@@ -126,7 +146,7 @@ class PoolSelection(AnnotatedPool):
         return self.draw_fill(self.settings.seed)
 
     @cached_property
-    def fill_rules(self) -> dict[str, str]:
+    def fill_rules(self) -> dict[int, str]:
         """Why each of these rows may come in."""
         if self.fill is None:
             return {}
@@ -137,21 +157,23 @@ class PoolSelection(AnnotatedPool):
         """Every sample that is not excluded."""
         table = self.rows
         if self.exclude:
-            table = table.filter(~pl.col("id").is_in(self.exclude))
+            table = table.filter(~pl.col("id").is_in(self.exclude_codes))
         if not self.settings.select.conversations:
             return table
         conversations = repeats.find_conversations(self.tables["samples"])
         if conversations.is_empty():
             return table
-        return table.hstack(match_rows(table["id"], conversations))
+        coded = encode_ids(conversations, self.codes)
+        return table.hstack(match_rows(table["id"], coded))
 
     @cached_property
     def strategy_inputs(self) -> StrategyInputs:
         """What the strategy needs beside the pool."""
         config = self.settings.select
-        fill_ids = (
-            [] if self.fill is None else self.remove_excluded(self.fill["id"].to_list())
-        )
+        fill_ids: list[int] = []
+        if self.fill is not None:
+            excluded = set(self.exclude_codes)
+            fill_ids = [code for code in self.fill["id"] if code not in excluded]
         vectors = None
         questions = None
         if config.limit == "auto":
@@ -161,6 +183,7 @@ class PoolSelection(AnnotatedPool):
                 self.tables["samples"],
                 self.encoder,
                 lambda: repeats.order_by_score(scores),
+                self.codes,
             )
             questions = QuestionVectors(
                 texts.hash_task,
@@ -169,7 +192,7 @@ class PoolSelection(AnnotatedPool):
                 texts.foresee,
             )
         elif config.limit < 1:
-            compared = [*self.scores["id"].to_list(), *self.keep, *fill_ids]
+            compared = [*self.scores["id"].to_list(), *self.keep_codes, *fill_ids]
             vectors = self._encode_rows(set(compared))
         return StrategyInputs(
             ids=() if vectors is None else self.pool["id"].to_list(),
@@ -182,6 +205,7 @@ class PoolSelection(AnnotatedPool):
             fill=fill_ids,
             partial=config.fill,
             questions=questions,
+            name_id=self.codes.name_one,
         )
 
     def take(self, n: int) -> pl.DataFrame:
@@ -191,7 +215,13 @@ class PoolSelection(AnnotatedPool):
     def choose(self, n: int) -> Choice:
         """n rows by the objective or the quotas of the clusters, as far as the limits have room."""
         if n not in self._choices:
-            self._choices[n] = self._choose(n)
+            # With the names of rows that it may have in a message.
+            quotas.check_keep_and_exclude(n, self.keep, self.exclude)
+            choice = self._choose(n)
+            self._choices[n] = choice._replace(
+                selection=self.codes.name_rows(choice.selection),
+                left_out=self.codes.name_rows(choice.left_out),
+            )
         return self._choices[n]
 
     def _choose(self, n: int) -> Choice:
@@ -201,15 +231,16 @@ class PoolSelection(AnnotatedPool):
         if not config.tag_price and not limits:
             # Quotas of clusters alone take no walk.
             selection = self._select_by_quota(n, self.fill)
-            return Choice(selection, list_none_left_out(), tag_price=0.0)
+            left_out = encode_ids(list_none_left_out(), self.codes)
+            return Choice(selection, left_out, tag_price=0.0)
         choice = strategies.choose_by_strategy(
             self.pool,
             "tacos",
             n,
             self.settings.seed,
             self.strategy_inputs,
-            self.keep,
-            self.exclude,
+            self.keep_codes,
+            self.exclude_codes,
             limits,
         )
         selection = choice.selection
@@ -233,8 +264,8 @@ class PoolSelection(AnnotatedPool):
             self.cluster_sizes,
             n,
             self.rule,
-            self.keep,
-            self.exclude,
+            self.keep_codes,
+            self.exclude_codes,
             fill,
         )
 
@@ -242,7 +273,7 @@ class PoolSelection(AnnotatedPool):
         """A selection within limits, with the rule of each row: rows that the quotas of the
         clusters take by themselves keep their rule.
         """
-        is_takeable = pl.col("score").is_finite() | pl.col("id").is_in(self.keep)
+        is_takeable = pl.col("score").is_finite() | pl.col("id").is_in(self.keep_codes)
         n_takeable = self.pool.select(is_takeable.fill_null(False).sum()).item()
         unlimited = self._select_by_quota(min(selection.height, n_takeable))
         rules = dict(unlimited.select("id", "rule").iter_rows())
@@ -263,38 +294,40 @@ class PoolSelection(AnnotatedPool):
             rule=pl.when(is_must_keep).then("rule").otherwise(by_quota)
         )
 
-    def _encode_rows(self, wanted: set[str]) -> npt.NDArray[np.float32]:
+    def _encode_rows(self, wanted: set[int]) -> npt.NDArray[np.float32]:
         """Unit vectors, shape (rows of the pool, dim); rows that are not wanted are all 0, which
         takes no memory until it is written to.
         """
         assert self.encoder is not None
+        names = self.codes.name(pl.Series("id", list(wanted), pl.Int64))
         ids, encoded = pool_steps.encode_samples(
-            self.tables["samples"], self.encoder, wanted
+            self.tables["samples"], self.encoder, names.to_list()
         )
-        pool_ids = self.pool["id"].to_list()
-        row_of = {row_id: row for row, row_id in enumerate(pool_ids)}
-        vectors = np.zeros((len(pool_ids), self.encoder.dim), np.float32)
-        in_pool = [number for number, row_id in enumerate(ids) if row_id in row_of]
-        rows = [row_of[ids[number]] for number in in_pool]
-        vectors[rows] = encoded[in_pool]
+        coded = self.codes.encode(pl.Series("id", ids, pl.String))
+        rows = find_codes(self.pool["id"], coded)
+        vectors = np.zeros((self.pool.height, self.encoder.dim), np.float32)
+        vectors[rows[rows >= 0]] = encoded[rows >= 0]
         return vectors
 
 
 def reject_incorrect_rows(
     pool: pl.DataFrame,
     floor: float,
-    keep: Collection[str],
-    exclude: Collection[str],
+    keep: Collection[RowId],
+    exclude: Collection[RowId],
+    codes: RowCodes | None = None,
 ) -> pl.DataFrame:
     """Rows below the floor of correctness, as rejects that are no failures; none without a floor.
 
     `pool` is a table of `pool_steps.build_pool_table`; rows that must be kept or are excluded are
-    not among the rejects.
+    not among the rejects. With `codes`, all three have numbers for ids.
     """
     if not floor:
         return build_reject_frame()
     is_listed = pl.col("id").is_in([*keep, *exclude])
     incorrect = pool.filter(is_below_floor(floor) & ~is_listed)
+    if codes is not None:
+        incorrect = codes.name_rows(incorrect)
     reason = f"correctness below select.min_correctness={floor:g}"
     number = pl.col("correctness").round(1)
     return incorrect.select(

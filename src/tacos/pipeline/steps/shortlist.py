@@ -20,8 +20,10 @@ from tacos.pipeline import conditions
 from tacos.pipeline.steps import pool as pool_steps
 from tacos.pipeline.steps.aligned_rows import join_to_samples
 from tacos.pipeline.steps.extension import list_known_ids, read_old_rows
-from tacos.pipeline.steps.pool import NO_SCORES
+from tacos.pipeline.steps.matched_rows import order_columns
+from tacos.pipeline.steps.pool import NO_SCORES, encode_ids
 from tacos.pipeline.steps.reliability import find_grade_reliability
+from tacos.pipeline.steps.row_codes import RowCodes
 from tacos.records import StageOutput, Tables
 
 EXCLUDED = "on the exclude list"
@@ -45,13 +47,23 @@ def make_shortlist(
     # The members of each cluster, without those on the exclude list
     samples = tables["samples"].scan()
     excluded = pool_steps.resolve_ids(samples, settings.select.exclude, "exclude")
-    is_excluded = pl.col("id").is_in(excluded)
-    everyone = _read_candidates(tables, settings, rule)
+    n = pool_steps.count_requested_rows(tables["samples"], settings.select.size)
+    reserves = _build_reserves(tables, settings, excluded, n)
+    old = None
+    if conditions.uses_comparisons(settings):
+        old = read_old_rows(tables, "old_shortlist", "id")
+    codes = None
+    if rule == "all" and not reserves and old is None:
+        # No id is looked up anywhere, and numbers take less.
+        codes = RowCodes.of_samples(tables["samples"])
+    is_excluded = pl.col("id").is_in(
+        excluded if codes is None else codes.encode_list(excluded)
+    )
+    everyone = _read_candidates(tables, settings, rule, codes)
     # A copy of all rows takes much memory, and most runs exclude none.
     candidates = everyone.filter(~is_excluded) if excluded else everyone
 
     # The quota of each cluster, which the size of its shortlist depends on
-    n = pool_steps.count_requested_rows(tables["samples"], settings.select.size)
     sizes_now = pool_steps.cluster_sizes(candidates)
     shares = quotas.compute_quotas(sizes_now, n, settings.select.quota)
     kept, dropped = shortlist.shortlist_members(
@@ -62,11 +74,10 @@ def make_shortlist(
         config.explore,
         settings.seed,
         config.cap or None,
-        _build_reserves(tables, settings, excluded, n),
+        reserves,
         _describe_grades(tables, settings, rule),
     )
-    old = read_old_rows(tables, "old_shortlist", "id")
-    if old is not None and conditions.uses_comparisons(settings):
+    if old is not None:
         kept, dropped = shortlist.join_old_shortlist(
             kept,
             dropped,
@@ -81,10 +92,11 @@ def make_shortlist(
     by_list = pl.lit(EXCLUDED).alias("reason")
     left_out = dropped.select("id", by_rule, "cluster")
     listed = everyone.filter(is_excluded).select("id", by_list, "cluster")
+    rejects = _reject_dropped_rows(pl.concat([left_out, listed]))
+    if codes is None:
+        return StageOutput(kept, rejects, notes={})
     return StageOutput(
-        kept,
-        _reject_dropped_rows(pl.concat([left_out, listed])),
-        notes={},
+        kept, codes.name_rows(rejects), notes={}, name_rows=codes.name_rows
     )
 
 
@@ -94,11 +106,20 @@ def _read_positions(tables: Tables) -> pl.DataFrame:
     return ids.with_row_index("position").select("id", "position").collect()
 
 
-def _read_candidates(tables: Tables, settings: Settings, rule: Rule) -> pl.DataFrame:
-    """What the rules read of each (sample, cluster): see `shortlist.shortlist_members`."""
+def _read_candidates(
+    tables: Tables, settings: Settings, rule: Rule, codes: RowCodes | None
+) -> pl.DataFrame:
+    """What the rules read of each (sample, cluster): see `shortlist.shortlist_members`. With
+    `codes`, ids are written as numbers.
+    """
     members = pool_steps.iterate_members(tables, settings)
     if rule == "all":
-        return pl.concat(batch.select("id", "cluster", "position") for batch in members)
+        return _sort_members(
+            pl.concat(
+                encode_ids(batch.select("id", "cluster", "position"), codes)
+                for batch in members
+            )
+        )
     tag_set = pl.lit([], pl.List(pl.UInt32))
     if rule == "longest-per-tag-set":
         tag_set = pl.col("clusters")
@@ -115,6 +136,15 @@ def _read_candidates(tables: Tables, settings: Settings, rule: Rule) -> pl.DataF
     means = pool_steps.iterate_average_grades(tables["grades"], target)
     grades = (batch.select("id", "grade") for batch in means)
     return pl.concat(join_to_samples(narrow, grades))
+
+
+def _sort_members(members: pl.DataFrame) -> pl.DataFrame:
+    """The members by (cluster, position), sorted with little memory beside them."""
+    place = pl.col("cluster").cast(pl.UInt64) * 2**32 + pl.col("position")
+    order = members.select(place).to_series().arg_sort().to_numpy()
+    columns = members.get_columns()
+    del members
+    return order_columns(columns, order)
 
 
 def _describe_grades(tables: Tables, settings: Settings, rule: Rule) -> CheapGrades:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
 from tacos.methods.measures.representation import measure_representation
+from tacos.methods.measures.tag_measures import N_AT_ONCE
 
+NO_CLUSTER = -1
 N_BINS = 12
 BAR_WIDTH = 8
 BAR_GAP = 1
@@ -68,31 +71,37 @@ class ClusterTable:
         return [example.id for example in examples if example is not None]
 
 
-def describe_clusters(pool: pl.DataFrame) -> ClusterTable:
+def describe_clusters(
+    pool: pl.DataFrame, name_id: Callable[[Any], str] = str
+) -> ClusterTable:
     """The clusters of a pool: id, cluster (null: in none), cluster_name, score (null: not rated),
-    is_selected.
+    is_selected. `name_id` says what a row is called, where ids are numbers.
     """
     # Names of clusters need not be different; rows in none have no number.
-    group = pl.col("cluster").cast(pl.String).fill_null("-1").cast(pl.Categorical)
+    group = pl.col("cluster").cast(pl.Int32).fill_null(NO_CLUSTER)
     labelled = pool.select("id", "score", "is_selected", "cluster_name", group=group)
     standings = measure_representation(labelled.select("group", "is_selected"))
-    names = dict(labelled.unique("group").select("group", "cluster_name").iter_rows())
+    firsts = labelled.group_by("group").agg(pl.col("cluster_name").first())
+    names = dict(firsts.iter_rows())
     score = pl.col("score").cast(pl.Float64)
-    scored = labelled.select("id", "is_selected", "group", score).drop_nulls("score")
+    scored = labelled.select("id", "is_selected", "group", score)
+    # A copy of a large pool takes much memory, and most have all scores.
+    if scored["score"].has_nulls():
+        scored = scored.drop_nulls("score")
     low = _as_number(scored["score"].min())
     high = _as_number(scored["score"].max())
     means = _average_scores(scored)
     bins = _count_bins(scored, low, high)
-    ends = _find_ends(scored)
+    ends = _find_ends(scored, name_id)
     clusters = []
     for figures in standings.iter_rows(named=True):
-        group_name = figures["group"]
-        n_scored, mean_score, mean_selected = means.get(group_name, (0, None, None))
-        best, worst = ends[group_name] if n_scored > 1 else (None, None)
+        number = int(figures["group"])
+        n_scored, mean_score, mean_selected = means.get(number, (0, None, None))
+        best, worst = ends[number] if n_scored > 1 else (None, None)
         clusters.append(
             ClusterFacts(
-                number=None if group_name == "-1" else int(group_name),
-                name=names[group_name],
+                number=None if number == NO_CLUSTER else number,
+                name=names[number],
                 n_pool=figures["n_pool"],
                 n_selected=figures["n_selected"],
                 expected=figures["expected"],
@@ -100,10 +109,8 @@ def describe_clusters(pool: pl.DataFrame) -> ClusterTable:
                 n_scored=n_scored,
                 mean_score=mean_score,
                 mean_selected=mean_selected,
-                bins=tuple(bins[group_name, each][0] for each in range(N_BINS)),
-                selected_bins=tuple(
-                    bins[group_name, each][1] for each in range(N_BINS)
-                ),
+                bins=tuple(bins[number, each][0] for each in range(N_BINS)),
+                selected_bins=tuple(bins[number, each][1] for each in range(N_BINS)),
                 best=best,
                 worst=worst,
             )
@@ -129,9 +136,9 @@ def build_bar_path(counts: Sequence[int]) -> str:
     return "".join(bars)
 
 
-Means = dict[str, tuple[int, float | None, float | None]]
-Bins = Mapping[tuple[str, int], tuple[int, int]]
-Ends = dict[str, tuple[ExampleRow, ExampleRow]]
+Means = dict[int, tuple[int, float | None, float | None]]
+Bins = Mapping[tuple[int, int], tuple[int, int]]
+Ends = dict[int, tuple[ExampleRow, ExampleRow]]
 
 
 def _average_scores(scored: pl.DataFrame) -> Means:
@@ -151,34 +158,42 @@ def _count_bins(scored: pl.DataFrame, low: float, high: float) -> Bins:
     width = (high - low) / N_BINS or 1.0
     # The largest score belongs to the last bin, not to one of its own.
     number = ((pl.col("score") - low) / width).floor().cast(pl.Int64)
-    counts = scored.group_by("group", bin=number.clip(0, N_BINS - 1)).agg(
-        n=pl.len(), n_selected=pl.col("is_selected").sum()
-    )
-    bins: dict[tuple[str, int], tuple[int, int]] = defaultdict(lambda: (0, 0))
-    for group, place, n, n_selected in counts.iter_rows():
-        bins[group, place] = (n, n_selected)
+    bins: dict[tuple[int, int], tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for some in scored.iter_slices(N_AT_ONCE):
+        counts = some.group_by("group", bin=number.clip(0, N_BINS - 1)).agg(
+            n=pl.len(), n_selected=pl.col("is_selected").sum()
+        )
+        for group, place, n, n_selected in counts.iter_rows():
+            before, selected_before = bins[group, place]
+            bins[group, place] = (before + n, selected_before + n_selected)
     return bins
 
 
-def _find_ends(scored: pl.DataFrame) -> Ends:
+def _find_ends(scored: pl.DataFrame, name_id: Callable[[Any], str]) -> Ends:
     """Group -> its best and its worst row; of equal scores the smaller id is the better one."""
     score = pl.col("score")
-    is_best = score == score.max().over("group")
-    is_worst = score == score.min().over("group")
-    # Sorted in full, a large pool would stand in memory once more.
-    candidates = scored.filter(is_best | is_worst)
+    limits = scored.group_by("group").agg(high=score.max(), low=score.min())
+    # Sorted or joined in full, a large pool would stand in memory once more.
+    parts = [scored.clear()]
+    for some in scored.iter_slices(N_AT_ONCE):
+        is_end = (score == pl.col("high")) | (score == pl.col("low"))
+        found = some.join(limits, on="group").filter(is_end)
+        parts.append(found.select(scored.columns))
+    candidates = pl.concat(parts)
     ranked = candidates.sort("score", "id", descending=[True, False])
     groups = ranked.partition_by("group", as_dict=True)
     return {
-        str(group): (_take_example(rows, 0), _take_example(rows, -1))
+        int(group): (_take_example(rows, 0, name_id), _take_example(rows, -1, name_id))
         for (group,), rows in groups.items()
     }
 
 
-def _take_example(ranked: pl.DataFrame, place: int) -> ExampleRow:
+def _take_example(
+    ranked: pl.DataFrame, place: int, name_id: Callable[[Any], str]
+) -> ExampleRow:
     """The row at a place of a ranking."""
     row = ranked.row(place, named=True)
-    return ExampleRow(row["id"], row["score"], row["is_selected"])
+    return ExampleRow(name_id(row["id"]), row["score"], row["is_selected"])
 
 
 def _as_number(value: object) -> float:

@@ -8,6 +8,7 @@ import polars as pl
 
 from tacos.config import Settings
 from tacos.pipeline.steps import pool as pool_steps
+from tacos.pipeline.steps.row_codes import RowCodes
 from tacos.report.facts import UNCLUSTERED
 from tacos.store.artifacts import Artifact
 
@@ -16,13 +17,15 @@ def read_pool_rows(
     artifacts: Mapping[str, Artifact],
     settings: Settings,
     selected: pl.Series,
+    codes: RowCodes,
 ) -> pl.DataFrame:
-    """A row per usable sample, sorted by id: id, length, source, tags, cluster and cluster_name
-    (null and `UNCLUSTERED`: in none), score, value, correctness (null: not rated), is_selected.
+    """A row per usable sample, sorted by id: id (its code), length, source, tags, cluster and
+    cluster_name (null and `UNCLUSTERED`: in none), score, value, correctness (null: not rated),
+    is_selected.
 
-    `selected` are the ids of the selection. Raises `InputError` if the run has no scores.
+    `selected` are the ids of the selection, as texts. Raises `InputError` if the run has no scores.
     """
-    rows = pool_steps.measure_pool(artifacts, settings).table
+    rows = pool_steps.measure_pool(artifacts, settings, codes).table
     clusters = artifacts["clusters"].scan().select("cluster", "name").unique()
     name = pl.col("cluster").replace_strict(
         dict(clusters.collect().iter_rows()),
@@ -31,7 +34,7 @@ def read_pool_rows(
     )
     return rows.with_columns(
         cluster_name=name,
-        is_selected=pl.col("id").is_in(selected.implode()),
+        is_selected=pl.col("id").is_in(codes.encode(selected).implode()),
     )
 
 

@@ -21,7 +21,7 @@ def build_samples(source: ReportInput) -> Section | None:
     scores = source.pool.select("id", "score").drop_nulls()
     if scores.height < 2 * N_EACH:
         return None
-    ends = _find_ends(scores)
+    ends = source.codes.name_rows(_find_ends(scores))
     best = ends.head(N_EACH)["id"].to_list()
     worst = ends.tail(N_EACH)["id"].reverse().to_list()
     rows = _read_rows(source, ends, [*best, *worst])

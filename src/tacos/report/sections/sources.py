@@ -12,6 +12,7 @@ from tacos.pipeline.steps.matched_rows import (
     match_rows,
     sort_by_id,
 )
+from tacos.pipeline.steps.pool import encode_ids
 from tacos.report.figure_texts import format_score, format_share
 from tacos.report.page_parts import DataTable, Section
 from tacos.report.report_input import ReportInput
@@ -66,7 +67,9 @@ def _tabulate(source: ReportInput) -> pl.DataFrame:
         rows = source.pool.select(*columns, "grade")
     else:
         rows = source.pool.select(*columns, grade=pl.lit(None, pl.Float64))
-    scores = match_rows(source.pool["id"], _average_scores(source))
+    scores = match_rows(
+        source.pool["id"], sort_by_id(encode_ids(_average_scores(source), source.codes))
+    )
     table = (
         rows.hstack(scores)
         .group_by("source")
@@ -87,7 +90,7 @@ def _tabulate(source: ReportInput) -> pl.DataFrame:
 
 def _average_scores(source: ReportInput) -> pl.DataFrame:
     """id and score: a row may have a score in each of several clusters."""
-    scores = sort_by_id(source.made.scores.select("id", "score").drop_nulls())
+    scores = source.made.scores.select("id", "score").drop_nulls()
     if has_distinct_ids(scores):
         return scores
     return scores.group_by("id").agg(pl.col("score").mean())

@@ -18,8 +18,11 @@ def build_topics(source: ReportInput) -> Section:
     """What is missing, then what there is too little or too much of, for tags and for clusters."""
     pool = source.pool
     # Names of clusters need not be different.
-    numbered = pool.select("cluster", "cluster_name").unique().drop_nulls()
-    names = {number: f"{name} (no. {number})" for number, name in numbered.iter_rows()}
+    clusters = source.artifacts["clusters"].scan().select("cluster", "name").unique()
+    names = {
+        number: f"{name} (no. {number})"
+        for number, name in clusters.collect().iter_rows()
+    }
     cluster = pl.col("cluster").replace_strict(
         names, default=None, return_dtype=pl.Categorical
     )
