@@ -99,9 +99,10 @@ def _count_vectors(tool: Any) -> Counter[str]:
 
 def _execute_batch_stage(stage: BatchStage, inputs: StageInputs) -> dict[str, Any]:
     """Batch by batch, without rows that repeat an earlier one where the stage asks for that."""
+    prepared = stage.prepare(inputs.tables, inputs.settings, inputs.tool)
     work = BatchWork(
         work=stage.work,
-        prepared=stage.prepare(inputs.tables, inputs.settings, inputs.tool),
+        prepared=prepared,
         settings=inputs.settings,
         schema=stage.schema,
     )
@@ -111,7 +112,9 @@ def _execute_batch_stage(stage: BatchStage, inputs: StageInputs) -> dict[str, An
         duplicates = DuplicateFinder(stage.distinct, stage.name)
     notes: Counter[str] = Counter()
     batches = stage.source(inputs.tables)
-    for number, (output,) in _map_unfinished(work, batches, stage.where, inputs):
+    for number, (output,) in _map_unfinished(
+        work, batches, stage.where(prepared), inputs
+    ):
         if duplicates is not None:
             output = duplicates.drop(output)
         output = _leave_out_rows(output, unfit)

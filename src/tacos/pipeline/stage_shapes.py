@@ -33,6 +33,16 @@ from tacos.records import (
 Condition = Callable[[Settings], bool]
 
 
+def run_here(prepared: Any) -> Where:
+    """In the main process."""
+    return "here"
+
+
+def run_in_processes(prepared: Any) -> Where:
+    """In worker processes."""
+    return "process"
+
+
 def _prepare_nothing(tables: Tables, settings: Settings, tool: Any) -> None:
     return None
 
@@ -58,7 +68,8 @@ class BatchStage:
     source: Callable[[Tables], Iterator[Any]]
     work: Callable[[Any, Any, Settings], StageOutput]
     prepare: Callable[[Tables, Settings, Any], Any] = _prepare_nothing
-    where: Where = "here"
+    where: Callable[[Any], Where] = run_here
+    """Where `work` may run, by what `prepare` has returned."""
     leave_out: Callable[[Tables, Settings], pl.DataFrame] = _leave_out_nothing
     """Rows of the batches that become rejects whatever `work` makes of them (a table REJECTS)."""
     distinct: str = ""

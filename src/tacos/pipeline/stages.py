@@ -39,6 +39,7 @@ from tacos.pipeline.stage_shapes import (
     PromptStage,
     Stage,
     TableStage,
+    run_in_processes,
 )
 from tacos.pipeline.steps import (
     calibrate,
@@ -93,7 +94,7 @@ PIPELINE: Pipeline = (
         prepare=ingest.find_file_templates,
         leave_out=cleaning.find_unfit_samples,
         work=ingest.ingest_batch,
-        where="process", distinct="content_hash",
+        where=run_in_processes, distinct="content_hash",
     ),
     TableStage(
         "recognise", "known", KNOWN, when=extends_runs,
@@ -123,7 +124,7 @@ PIPELINE: Pipeline = (
         source=cascade.list_remaining_questions,
         prepare=cascade.read_tagger_files,
         work=cascade.guess_tags,
-        where="process",
+        where=run_in_processes,
     ),
     PromptStage(
         "tag", "tags", TAGS, version=2,
@@ -187,6 +188,7 @@ PIPELINE: Pipeline = (
         uses=("cluster.tag_weight",),
         source=clusters.read_assignment_rows,
         prepare=clusters.read_clusters,
+        where=clusters.find_place,
         work=clusters.assign_clusters,
     ),
     PromptStage(

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from tacos.config import Settings
+from tacos.engines.base import Where
 from tacos.errors import InputError
 from tacos.methods.clusters import (
     cluster_names,
@@ -23,6 +24,7 @@ from tacos.methods.clusters import (
     kmeans_clusters,
     sample_vectors,
 )
+from tacos.models.static_encoder import StaticEncoder
 from tacos.pipeline.steps.aligned_rows import join_to_samples
 from tacos.pipeline.steps.extension import list_known_ids
 from tacos.pipeline.steps.pool import count_rows
@@ -87,6 +89,14 @@ def read_clusters(
         return Assignment(clusters)
     tags = _encode_tags(tables["canonical_tags"], encoder)
     return Assignment(clusters, encoder, tags)
+
+
+def find_place(prepared: Assignment) -> Where:
+    """Where rows are assigned: other processes can load a static encoder; MiniLM takes all cores by
+    itself, an endpoint is asked from here, and a user's function may stand nowhere else.
+    """
+    is_static = isinstance(prepared.encoder, StaticEncoder)
+    return "process" if is_static else "here"
 
 
 def assign_clusters(
