@@ -21,6 +21,8 @@ def check_folder(target: Path, own: Collection[str]) -> None:
     """Raise `OutputError` unless the target is a folder, or can become one, in which there are no
     other files than those named `own`.
     """
+    if str(target) == "-":
+        raise OutputError("- is standard output, which holds no files: name a folder")
     if target.exists() and not target.is_dir():
         raise OutputError(f"{target} is a file: name a folder")
     if target.is_dir():

@@ -54,3 +54,8 @@ def test_what_a_killed_process_of_the_same_number_left_is_cleared_away(
     (tmp_path / f".mine.new-{os.getpid()}").mkdir()
     write(tmp_path / "mine", "new")
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_standard_output_is_no_folder() -> None:
+    with pytest.raises(OutputError, match="is standard output"):
+        folders.check_folder(Path("-"), ())
