@@ -51,20 +51,22 @@ def main() -> None:
         prove(asked.folder, asked.model)
 
 
-def prepare(folder: Path) -> None:
-    """Write the pool, the items and a selection of the pool."""
+def prepare(
+    folder: Path, n_pool: int | None = N_POOL, n_selected: int = N_SELECTED
+) -> None:
+    """Write the pool, the items and a selection of the pool; without a number all of Alpaca."""
     folder.mkdir(parents=True, exist_ok=True)
     revisions = json.loads(gzip.decompress(REVISIONS.read_bytes()))
     revised = {fold(row["Raw Instruction"]) for row in revisions}
     rows = json.loads(gzip.decompress(ALPACA.read_bytes()))
-    pool = [row for row in rows if fold(row["instruction"]) not in revised][:N_POOL]
+    pool = [row for row in rows if fold(row["instruction"]) not in revised][:n_pool]
     (folder / "pool.json").write_text(json.dumps(pool))
     with (folder / "pairs.jsonl").open("w") as file:
         for number, pair in enumerate(list_pairs(revisions)):
             file.write(json.dumps(place_pair(*pair, number)) + "\n")
     shutil.copy(LIMA, folder)
     selection = tacos.select(
-        folder / "pool.json", n=N_SELECTED, run=folder / "selected.jsonl.run"
+        folder / "pool.json", n=n_selected, run=folder / "selected.jsonl.run"
     )
     print(json.dumps({"pool": len(pool), "selected": len(selection.rows)}))
 
