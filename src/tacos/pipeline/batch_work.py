@@ -113,7 +113,7 @@ class QuestionWork:
         answered = [result for result in results if not isinstance(result, Reject)]
         rejects = [result for result in results if isinstance(result, Reject)]
         output = StageOutput(
-            table=_build_table(answered, self.schema),
+            table=build_table(answered, self.schema),
             rejects=build_reject_frame(rejects),
             notes={"n_asked": len(replies), **count_origins(replies.values())},
         )
@@ -124,7 +124,7 @@ def has_no_answer(row: Row) -> None:
     """The `given` of stages that ask about every row."""
 
 
-def _build_table(rows: list[Any], schema: pl.Schema) -> pl.DataFrame:
+def build_table(rows: list[Any], schema: pl.Schema) -> pl.DataFrame:
     """Rows as a table, column by column: without pyarrow, which takes long to import, and imports
     pandas where that is installed.
     """
@@ -154,4 +154,5 @@ def _build_list_column(
     length = pl.Series(lengths, dtype=pl.Int64)
     start = length.fill_null(0).cum_sum() - length
     slices = pl.lit(all_items).list.slice(pl.lit(start), pl.lit(length))
-    return pl.select(slices.alias(name)).to_series()
+    # Where all cells are null, polars has forgotten the type.
+    return pl.select(slices.alias(name)).to_series().cast(dtype)

@@ -10,16 +10,32 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+from polars.testing.parametric import column, dataframes
 
 from tacos.config import load_settings
 from tacos.formats.rows import RowBatch
 from tacos.models import judge, tagger
-from tacos.pipeline.batch_work import BatchWork, QuestionBatch, QuestionWork
+from tacos.pipeline.batch_work import (
+    BatchWork,
+    QuestionBatch,
+    QuestionWork,
+    build_table,
+)
 from tacos.pipeline.failure_gate import find_settings_section
 from tacos.pipeline.stage_shapes import BatchStage, PromptStage
-from tacos.pipeline.stages import find_stage
+from tacos.pipeline.stages import PIPELINES, find_stage
 
 EVERY_STAGE = "tacos.pipeline.stages"
+ANSWERS = [
+    stage.schema
+    for pipeline in PIPELINES
+    for entry in pipeline
+    for stage in (entry if isinstance(entry, tuple) else (entry,))
+    if isinstance(stage, PromptStage)
+]
 RUN_AND_PRINT_IMPORTS = """
 import pickle, sys
 work, batch = pickle.load(sys.stdin.buffer)
@@ -114,3 +130,14 @@ def test_worker_imports_what_its_stage_needs_and_no_more(
 
     assert needed in imports
     assert not imports & unneeded
+
+
+@given(data=st.data())
+def test_rows_of_any_question_become_a_table_of_its_schema(data: st.DataObject) -> None:
+    """Also where a column has no value at all, or nothing but empty lists."""
+    schema = data.draw(st.sampled_from(ANSWERS))
+    columns = [column(name, dtype=dtype) for name, dtype in schema.items()]
+    rows = data.draw(dataframes(columns, max_size=4, allow_null=True))
+    nothing = pl.DataFrame(dict.fromkeys(schema, [None] * 3), schema=schema)
+    for table in (rows, nothing):
+        assert_frame_equal(build_table(table.to_dicts(), schema), table)
