@@ -428,10 +428,10 @@ PIPELINES = (
 
 def find_stage(name: str) -> Stage:
     """The stage of that name, in whichever pipeline it is."""
-    return next(stage for stage in _iterate_stages() if stage.name == name)
+    return next(stage for stage in iterate_stages() if stage.name == name)
 
 
-def _iterate_stages() -> Iterator[Stage]:
+def iterate_stages() -> Iterator[Stage]:
     """The stages of all pipelines."""
     for pipeline in PIPELINES:
         for entry in pipeline:

@@ -26,16 +26,10 @@ from tacos.pipeline.batch_work import (
 )
 from tacos.pipeline.failure_gate import find_settings_section
 from tacos.pipeline.stage_shapes import BatchStage, PromptStage
-from tacos.pipeline.stages import PIPELINES, find_stage
+from tacos.pipeline.stages import find_stage, iterate_stages
 
 EVERY_STAGE = "tacos.pipeline.stages"
-ANSWERS = [
-    stage.schema
-    for pipeline in PIPELINES
-    for entry in pipeline
-    for stage in (entry if isinstance(entry, tuple) else (entry,))
-    if isinstance(stage, PromptStage)
-]
+ANSWERS = [stage.schema for stage in iterate_stages() if isinstance(stage, PromptStage)]
 RUN_AND_PRINT_IMPORTS = """
 import pickle, sys
 work, batch = pickle.load(sys.stdin.buffer)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from polars.testing.parametric import column, dataframes
 
-from tacos.pipeline.stages import PIPELINE
+from tacos.pipeline.stages import iterate_stages
 from tacos.records import Reject, build_reject_frame
 from tacos.store import joined_files
 from tacos.store.artifacts import Artifact, Store
@@ -39,12 +39,7 @@ except OutputError as error:
 os.kill(os.getpid(), signal.SIGKILL)
 """
 NONE = build_reject_frame()
-STAGES = [
-    stage
-    for entry in PIPELINE
-    for stage in (entry if isinstance(entry, tuple) else (entry,))
-]
-SCHEMAS = [*(stage.schema for stage in STAGES), NONE.schema]
+SCHEMAS = [*(stage.schema for stage in iterate_stages()), NONE.schema]
 ROWS = pl.DataFrame(
     {
         "id": ["a:0", "a:1", "b:0"],
