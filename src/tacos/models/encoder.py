@@ -70,6 +70,13 @@ def load_topic_encoder(name: str = "static") -> Encoder:
     return loaded
 
 
+def free_weights(encoder: Encoder) -> None:
+    """Free the weights of an encoder that can load them again: MiniLM's take 170 MB."""
+    free = getattr(encoder, "free_weights", None)
+    if free is not None:
+        free()
+
+
 def _load_user_encoder(folder: Path) -> Encoder:
     """Load a sentence-transformers model; tacos does not install that package itself."""
     marker_files = ("modules.json", "config.json")
@@ -143,6 +150,10 @@ class SentenceTransformer:
             show_progress_bar=False,
         )
         return np.asarray(vectors, dtype=np.float32)
+
+    def free_weights(self) -> None:
+        """Free the model, which the next text loads again."""
+        _load_transformer.cache_clear()
 
 
 @lru_cache(maxsize=1)

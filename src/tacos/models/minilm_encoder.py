@@ -67,6 +67,10 @@ class MiniLM:
             self.batch,
         )
 
+    def free_weights(self) -> None:
+        """Free the weights, which the next text loads again in .3 s."""
+        load_session.cache_clear()
+
 
 def encode_token_ids(
     session: ort.InferenceSession,

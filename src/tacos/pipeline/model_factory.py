@@ -480,6 +480,10 @@ class CachingEncoder:
         others: Mapping[str, int] = getattr(self.inner, "other_endpoints", {})
         return others
 
+    def free_weights(self) -> None:
+        """Free the encoder's weights, if it can load them again; its vectors stay."""
+        encoder.free_weights(self.inner)
+
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Unit vectors, shape (texts, dim)."""
         distinct = dict.fromkeys(texts)

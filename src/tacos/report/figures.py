@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -86,7 +87,7 @@ def build_figure(
         title,
         caption,
         basis,
-        draw_svg(chart, title),
+        partial(draw_svg, chart, title),
         table,
         points,
     )

@@ -36,7 +36,7 @@ from tacos.report.sections.selected_rows import build_selected_rows
 from tacos.report.sections.sizes import build_sizes
 from tacos.report.sections.sources import build_sources
 from tacos.report.sections.spending import build_spending
-from tacos.report.sections.tags import build_tags
+from tacos.report.sections.tags import build_tags, list_merges
 from tacos.report.sections.topics import build_topics
 from tacos.version import read_version
 from tacos.visible_text import clean_text
@@ -100,6 +100,8 @@ def render_page(
 
 def list_sections(source: ReportInput) -> list[Section]:
     """The sections of a report in the order of the page, without those that have nothing to say."""
+    # Before the pool is read, since both take much memory.
+    merges = list_merges(source)
     sections = [
         build_overview(source),
         build_funnel(source),
@@ -108,7 +110,7 @@ def list_sections(source: ReportInput) -> list[Section]:
         build_comparisons(source),
         build_sources(source),
         build_topics(source),
-        build_tags(source),
+        build_tags(source, merges),
         build_clusters(source),
         build_sizes(source),
         build_distributions(source),

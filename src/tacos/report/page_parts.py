@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
@@ -49,6 +50,14 @@ class Figure:
     """What is to be seen, in words."""
     basis: str
     """What it rests on: "1,000 selected rows of 51,760"."""
-    svg: Markup
+    draw: Callable[[], Markup] = field(compare=False)
+    """Draws it as an SVG. Not before the page is written: what draws takes 250 MB, and the pool that
+    the figures are made from may take more.
+    """
     table: DataTable
     points: Sequence[HoverPoint] = field(default=())
+
+    @cached_property
+    def svg(self) -> Markup:
+        """The drawing."""
+        return self.draw()

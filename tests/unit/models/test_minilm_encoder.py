@@ -99,3 +99,10 @@ def test_the_shipped_graph_is_what_its_script_builds() -> None:
         graph.build_graph().SerializeToString(deterministic=True)
         == minilm_encoder.GRAPH.read_bytes()
     )
+
+
+def test_weights_are_freed_and_loaded_again(model: minilm_encoder.MiniLM) -> None:
+    vectors = model.encode(TEXTS)
+    model.free_weights()
+    assert not minilm_encoder.load_session.cache_info().currsize
+    assert (model.encode(TEXTS) == vectors).all()

@@ -17,6 +17,7 @@ from tests.small_world import (
 import tacos
 from tacos.config import Settings, load_settings
 from tacos.errors import ConfigError, FailureRateError, InputError, ModelError
+from tacos.models import minilm_encoder
 from tacos.pipeline.failure_gate import check_failure_rate
 from tacos.pipeline.model_factory import resolve_editor_model
 from tacos.pipeline.plan import plan_steps
@@ -60,6 +61,13 @@ def test_a_second_call_does_nothing_and_a_changed_setting_reruns_what_depends_on
     )
     assert run(tmp_path).made == []
     assert run(tmp_path).table.equals(first.table)
+
+
+def test_a_run_holds_no_weights_that_it_needs_no_more(tmp_path: Path) -> None:
+    given = {name: model for name, model in MODELS.items() if name != "encoder"}
+    done = tacos.select(ROWS, n=20, run=tmp_path / "run", **given)
+    assert "vocabulary" in done.made
+    assert not minilm_encoder.load_session.cache_info().currsize
 
 
 def test_a_changed_function_of_the_user_reruns_its_stage(tmp_path: Path) -> None:

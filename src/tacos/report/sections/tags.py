@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import polars as pl
+
 from tacos.errors import ModelError
 from tacos.methods.measures.representation import measure_representation
 from tacos.methods.tags import tag_likeness
@@ -17,13 +19,20 @@ from tacos.report.plots.tag_merges import (
 from tacos.report.report_input import ReportInput
 
 
-def build_tags(source: ReportInput) -> Section:
-    """The landscape of tags, the steps of normalisation with every merge, and the models of a
-    cascade.
+def list_merges(source: ReportInput) -> pl.DataFrame:
+    """The merges of tags: see `rank_merges`. It takes an encoder of 170 MB, freed at the end."""
+    vocabulary = source.artifacts["vocabulary"].scan().collect()
+    loaded = _load_encoder()
+    merges = rank_merges(vocabulary, loaded, source.settings.normalise.signs)
+    encoder.free_weights(loaded)
+    return merges
+
+
+def build_tags(source: ReportInput, merges: pl.DataFrame) -> Section:
+    """The landscape of tags, the steps of normalisation with every merge (`list_merges`), and the
+    models of a cascade.
     """
     summary = source.summary
-    vocabulary = source.artifacts["vocabulary"].scan().collect()
-    merges = rank_merges(vocabulary, _load_encoder(), source.settings.normalise.signs)
     tags = measure_representation(source.pool.select("is_selected", group="tags"))
     figures = []
     if tags.height:
