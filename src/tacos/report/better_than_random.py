@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
 
 from tacos.config import Settings
@@ -26,12 +27,11 @@ from tacos.methods.measures.gain_over_random import Gain
 from tacos.methods.measures.random_range import LEVEL, RandomRange
 from tacos.pipeline import conditions
 from tacos.pipeline.steps.aligned_rows import join_to_samples
-from tacos.pipeline.steps.matched_rows import has_distinct_ids, match_rows
+from tacos.pipeline.steps.matched_rows import RowFinder
 from tacos.pipeline.steps.pool import (
     find_newest_scores,
     iterate_cheap_grades,
     locate_scores,
-    name_located,
 )
 from tacos.pipeline.steps.reliability import (
     AS_SET,
@@ -164,29 +164,37 @@ def _collect_rows(artifacts: Artifacts, settings: Settings) -> pl.DataFrame:
     else:
         no_grade = pl.lit(None, pl.Float64)
         batches = (batch.with_columns(grade=no_grade) for batch in batches)
-    rows = pl.concat(batches)
-    scores = match_rows(rows["id"], _average_scores(artifacts, rows["id"]))
     is_taken = pl.col("id").is_in(taken.implode())
-    return rows.with_columns(is_taken=is_taken).hstack(scores).drop("id")
+    # Without ids, which take most memory
+    rows = pl.concat(
+        batch.select("length", "grade", is_taken=is_taken) for batch in batches
+    )
+    return rows.with_columns(_average_scores(artifacts, rows.height))
 
 
-def _average_scores(artifacts: Artifacts, ids: pl.Series) -> pl.DataFrame:
-    """id, score: each row's score, less the mean of its component where there are several, as
-    scores of different components share no scale; in the order of the samples `ids`.
+def _average_scores(artifacts: Artifacts, n_samples: int) -> pl.Series:
+    """The score of each sample, less the mean of its component where there are several, as scores
+    of different components share no scale; null: not rated. Shape (samples,).
     """
     newest = find_newest_scores(artifacts)
     if newest is None:
-        return pl.DataFrame(schema={"id": pl.String, "score": pl.Float64})
+        return pl.repeat(None, n_samples, dtype=pl.Float64, eager=True).alias("score")
+    samples = artifacts["samples"]
+    finder = RowFinder(lambda: (batch["id"] for batch in samples.batches(["id"])))
     columns = ("id", "score", "component")
-    scores = locate_scores(artifacts[newest], columns, ids).drop_nulls("score")
+    located = locate_scores(artifacts[newest], columns, finder.find)
+    scores = pl.concat(located).drop_nulls("score")
+    del finder
     score = pl.col("score")
     if scores["component"].n_unique() > 1:
         score -= score.mean().over("component")
-    scores = name_located(scores.select("row", score), ids)
-    if has_distinct_ids(scores):
-        return scores
-    # The preset paper scores a row once in each of its clusters.
-    return scores.group_by("id").agg(pl.col("score").mean())
+    scores = scores.select("row", score)
+    if not scores["row"].is_unique().all():
+        # The preset paper scores a row once in each of its clusters.
+        scores = scores.group_by("row").agg(pl.col("score").mean())
+    values = np.full(n_samples, np.nan)
+    values[scores["row"].to_numpy()] = scores["score"].to_numpy()
+    return pl.Series("score", values, nan_to_null=True)
 
 
 def _find_reliability(

@@ -3,6 +3,8 @@
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tacos.config import load_settings
 from tacos.pipeline.frame_table import FrameTable
@@ -11,6 +13,7 @@ from tacos.pipeline.steps.matched_rows import (
     RowFinder,
     count_distinct_ids,
     has_distinct_ids,
+    place_rows,
 )
 from tacos.pipeline.steps.pool import read_scores
 from tacos.records import GRADES, add_missing_columns, conform_table
@@ -47,6 +50,31 @@ def test_ids_are_distinct_in_any_order(numbers: list[int]) -> None:
     assert has_distinct_ids(number_ids(numbers).to_frame())
     repeated = number_ids([*numbers, 7, 7])
     assert not has_distinct_ids(repeated.to_frame())
+
+
+@given(st.integers(0, 30), st.integers(0, 2**32 - 1))
+def test_rows_are_placed_as_a_sort_would_place_them(n_rows: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    table = pl.DataFrame(
+        {
+            "row": rng.permutation(n_rows).astype(np.uint32),
+            "cluster": pl.Series(rng.integers(0, 9, n_rows), dtype=pl.UInt32),
+            "score": rng.random(n_rows),
+        }
+    )
+    if seed % 2:
+        known = pl.Series(rng.random(n_rows) < 0.5, dtype=pl.Boolean)
+        table = table.with_columns(score=pl.when(known).then("score"))
+    cut = n_rows // 3
+    batches = [table.clear(), table[:cut], table[cut:]]
+    placed = place_rows(batches, n_rows)
+    assert placed is not None
+    assert placed.equals(table.sort("row").drop("row"))
+    assert placed.schema == table.drop("row").schema
+    # A place that nobody takes, or that two take.
+    assert place_rows(batches, n_rows + 1) is None
+    if cut:
+        assert place_rows([*batches[:2], table[cut + 1 :], table[:1]], n_rows) is None
 
 
 def test_scores_come_in_the_order_of_the_samples() -> None:

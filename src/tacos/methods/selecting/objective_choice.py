@@ -47,7 +47,9 @@ def choose_by_gain(
     """At most n rows of a settled pool: must-keep rows, the largest gains, then unjudged rows."""
     judged = _number_judged_rows(table, extras)
     # The pool is sorted by id.
-    ranked = quotas.rank_judged_rows(judged, seed, key="row")
+    ranked = quotas.rank_judged_rows(
+        judged, seed, key="row", keeps_chance=extras.reliability == 0
+    )
     sizes = extras.sizes or count_by_cluster(table)
     rule = quotas.QuotaRule(
         extras.quota,

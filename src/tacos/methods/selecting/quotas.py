@@ -88,7 +88,7 @@ def select_by_quota(
     """
     check_keep_and_exclude(n, keep, exclude)
     rule = rule or QuotaRule()
-    ranked = rank_judged_rows(scores, rule.seed)
+    ranked = rank_judged_rows(scores, rule.seed, keeps_chance=rule.reliability == 0)
     ranked = ranked.filter(~pl.col("id").is_in(list(exclude)))
     share = compute_quotas(sizes, n, rule.quota)
 
@@ -139,10 +139,13 @@ def rank_judged_rows(
     scores: pl.DataFrame,
     seed: int,
     key: str = "id",
+    *,
+    keeps_chance: bool = False,
 ) -> pl.DataFrame:
     """The judged rows, best first; equal scores by chance, whatever the order of the table.
 
-    `key` is the column that sorts samples as their ids do.
+    `key` is the column that sorts samples as their ids do. With `keeps_chance`, the number that
+    decides between equal scores is a column, `chance`.
     """
     score = pl.col("score")
     has_score = score.is_not_null() & score.is_not_nan()
@@ -152,10 +155,14 @@ def rank_judged_rows(
     # Sorted before chance is drawn: it must not depend on the order of the table.
     if not _is_ascending(judged[key]):
         judged = judged.sort(key, "cluster")
-    numbers = np.random.default_rng(seed).random(judged.height)
-    order = np.lexsort((numbers, -judged["score"].to_numpy()))
-    chance = pl.Series("chance", numbers, dtype=pl.Float64)
-    return judged.with_columns(chance).select(pl.all().gather(order))
+    chance = np.random.default_rng(seed).random(judged.height)
+    places = np.lexsort((chance, -judged["score"].to_numpy()))
+    order = pl.Series(places.astype(np.uint32))
+    if keeps_chance:
+        judged = judged.with_columns(chance=chance)
+    # In a large table, each takes as much memory as a column.
+    del chance, places
+    return judged.select(pl.all().gather(order))
 
 
 def _is_ascending(keys: pl.Series) -> bool:
@@ -346,10 +353,11 @@ def build_gain_task(
 ) -> GainTask:
     """What the objective takes from: rows within the quotas, then from any cluster.
 
-    `ids` and `tags` are those of the pool, whose row numbers `ranked` has (row).
+    `ids` and `tags` are those of the pool, whose row numbers `ranked` has (row); without a
+    reliability, `ranked` has `chance`, too.
     """
     # Of equal gains the earlier row is taken. Where scores say nothing, none may come first.
-    ordered = ranked if rule.reliability > 0 else ranked.sort("chance")
+    ordered = ranked.sort("chance") if rule.reliability == 0 else ranked
     steps = [Step("gain", None)]
     if rule.quota != "none":
         steps = [Step("quota", share), Step("remainder", None)]

@@ -89,12 +89,12 @@ def number_tags(tags: pl.Series) -> RowTags:
         names.update(rows.explode().drop_nulls().unique().cast(pl.String))
     kinds = pl.Enum(sorted(names))
     numbers = [np.zeros(0, np.uint32)]
-    counts = [np.zeros(1, np.int64)]
+    counts = [np.zeros(1, np.uint32)]
     for rows in slices:
         distinct = rows.cast(pl.List(pl.String)).list.unique()
         n_distinct = distinct.list.len().fill_null(0)
-        counts.append(n_distinct.cast(pl.Int64).to_numpy())
+        counts.append(n_distinct.cast(pl.UInt32).to_numpy())
         occurrences = distinct.explode().drop_nulls().cast(kinds)
         numbers.append(occurrences.to_physical().cast(pl.UInt32).to_numpy())
-    starts = np.cumsum(np.concatenate(counts))
+    starts = np.cumsum(np.concatenate(counts), dtype=np.int64)
     return RowTags(np.concatenate(numbers), starts, len(names))

@@ -108,17 +108,27 @@ def take_covering(
 
 def order_rows(rows: GainRows) -> GainOrder:
     """What any number of selections from these rows share."""
-    order = np.argsort(-rows.quality, kind="stable").astype(np.uint32)
-    n_tags = np.minimum(rows.tags.count_tags(), GONE - 1).astype(np.uint16)
+    order = _order_by_quality(rows.quality)
+    n_tags = rows.tags.count_tags()
+    n_tags = np.minimum(n_tags, GONE - 1, out=n_tags).astype(np.uint16)
     in_order = rows.samples[order]
-    n_places = np.bincount(rows.samples, minlength=1)
+    has_place = np.zeros(rows.tags.n_rows, np.bool_)
+    has_place[rows.samples] = True
     return GainOrder(
         rows,
         order,
         n_tags[in_order],
         rows.tags.list_carriers(in_order),
-        is_unique=bool(n_places.max() <= 1),
+        is_unique=int(has_place.sum()) == len(order),
     )
+
+
+def _order_by_quality(quality: Floats) -> Numbers:
+    """The places of rows, the best first, of equal ones the earlier, shape (rows,)."""
+    if (quality[1:] <= quality[:-1]).all():
+        # Rows that were ranked by score stand in this order.
+        return np.arange(len(quality), dtype=np.uint32)
+    return np.argsort(-quality, kind="stable").astype(np.uint32)
 
 
 def take_rows(

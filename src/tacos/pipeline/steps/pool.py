@@ -29,6 +29,7 @@ from tacos.pipeline.steps.matched_rows import (
     RowFinder,
     has_distinct_ids,
     match_rows,
+    place_rows,
     sort_by_id,
 )
 from tacos.pipeline.steps.reliability import Reliability, find_reliability
@@ -220,40 +221,35 @@ def read_scores(
 
     With `codes`, `ids` are sorted numbers.
     """
-    located = locate_scores(scores, columns, ids, codes)
-    return name_located(located, ids).select(columns)
-
-
-def name_located(located: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
-    """A table of `locate_scores` in the order of `ids`, with `id` in place of `row`."""
+    find = _build_finder(ids, codes)
+    if scores.scan().select(pl.len()).collect().item() == len(ids):
+        placed = place_rows(locate_scores(scores, columns, find), len(ids))
+        if placed is not None:
+            # The usual case: each sample has a score.
+            return placed.with_columns(id=ids).select(columns)
+    located = pl.concat(locate_scores(scores, columns, find))
     in_order = located.sort("row", maintain_order=True)
-    rows = in_order["row"].to_numpy()
-    is_every_one = np.array_equal(rows, np.arange(len(ids), dtype=np.uint32))
-    own = ids if is_every_one else ids.gather(rows)
-    return in_order.drop("row").with_columns(id=own)
+    own = ids.gather(in_order["row"].to_numpy())
+    return in_order.drop("row").with_columns(id=own).select(columns)
 
 
 def locate_scores(
     scores: Table,
     columns: Sequence[str],
-    ids: pl.Series,
-    codes: RowCodes | None = None,
-) -> pl.DataFrame:
-    """The same in the order of the table, with the number of the row among `ids` as `row` in place
-    of its id.
+    find: Callable[[pl.Series], npt.NDArray[np.int64]],
+) -> Iterator[pl.DataFrame]:
+    """The same batch by batch (an empty one first), with the number of the row as `row` in place of
+    its id; rows without a number (-1) are left out.
     """
-    find = _build_finder(ids, codes)
     schema = scores.scan().collect_schema()
     present = [name for name in columns if name in schema]
     nobody = scores.scan().select(present).head(0).collect()
-    parts = []
     for batch in chain([nobody], scores.batches(present)):
         complete = add_missing_columns(batch, SCORES)
         own = complete.select(name for name in columns if name != "id")
         rows = pl.Series("row", find(batch["id"]))
         known = own.with_columns(rows).filter(pl.col("row") >= 0)
-        parts.append(known.cast({"row": pl.UInt32}))
-    return pl.concat(parts)
+        yield known.cast({"row": pl.UInt32})
 
 
 def _build_finder(
