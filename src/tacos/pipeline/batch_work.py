@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from tacos.engines.freed_memory import give_back_memory
+from tacos.engines.paused_collector import pause_collector
 from tacos.pipeline.reply_origins import count_origins
 from tacos.records import (
     Model,
@@ -41,7 +43,8 @@ class BatchWork:
     schema: pl.Schema
 
     def __call__(self, batch: Any) -> StageOutput:
-        output = self.work(batch, self.prepared, self.settings)
+        with pause_collector():
+            output = self.work(batch, self.prepared, self.settings)
         give_back_memory()
         return output._replace(table=conform_table(output.table, self.schema))
 
@@ -90,6 +93,12 @@ class QuestionWork:
     model: Model
 
     def __call__(self, batch: QuestionBatch) -> AnsweredBatch:
+        # What waits for a network, or calls a user's function, takes long and may be of any size.
+        is_computed = self.model.where == "process"
+        with pause_collector() if is_computed else nullcontext():
+            return self._answer(batch)
+
+    def _answer(self, batch: QuestionBatch) -> AnsweredBatch:
         rows = batch.rows.to_dicts()
         results: list[Row | Reject | None] = [self.given(row) for row in rows]
         unanswered = [number for number, result in enumerate(results) if result is None]

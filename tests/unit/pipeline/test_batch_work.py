@@ -1,11 +1,15 @@
-"""What a worker process imports for a stage: that is most of what it takes to start one."""
+"""What a worker process imports for a stage, which is most of what it takes to start one; how it
+works on a batch; and how rows become a table.
+"""
 
 from __future__ import annotations
 
+import gc
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -27,6 +31,7 @@ from tacos.pipeline.batch_work import (
 from tacos.pipeline.failure_gate import find_settings_section
 from tacos.pipeline.stage_shapes import BatchStage, PromptStage
 from tacos.pipeline.stages import find_stage, iterate_stages
+from tacos.records import Reply, Request
 
 EVERY_STAGE = "tacos.pipeline.stages"
 ANSWERS = [stage.schema for stage in iterate_stages() if isinstance(stage, PromptStage)]
@@ -124,6 +129,38 @@ def test_worker_imports_what_its_stage_needs_and_no_more(
 
     assert needed in imports
     assert not imports & unneeded
+
+
+@dataclass
+class CollectorReader:
+    """A judge that notes whether Python's garbage collector is on while it answers."""
+
+    where: Any
+    name: str = "reader"
+    fingerprint: str = "reader"
+    pointwise: bool = True
+    was_on: list[bool] = field(default_factory=list)
+
+    def answer(self, requests: Sequence[Request]) -> list[Reply]:
+        self.was_on.append(gc.isenabled())
+        return [Reply('{"analysis": "", "value": 50, "correctness": 50}')]
+
+
+@pytest.mark.parametrize(
+    ("where", "is_on"), [("process", False), ("thread", True), ("here", True)]
+)
+def test_garbage_is_looked_for_only_where_a_batch_may_take_long(
+    where: str, is_on: bool
+) -> None:
+    """To look for it during a computed batch takes up to a tenth of the time."""
+    model = CollectorReader(where)
+    row = {"id": "0", "judge": "", "repetition": 0, "instruction": "?", "response": "!"}
+    work, batch = _build_question_work("grade", model, row)
+
+    assert work(batch).output.table["grade"].len() == 1
+
+    assert model.was_on == [is_on]
+    assert gc.isenabled()
 
 
 @given(data=st.data())
