@@ -41,6 +41,8 @@ NAME = "embedded-judge"
 FEATURES_VERSION = 2
 """Raise it whenever a feature of any text changes: `test_features_change_only_with_their_version`
 compares the features of fixed texts with the digest of this version."""
+ARITHMETIC_VERSION = 2
+"""Raise it whenever equal features and weights give other scores, by a last digit even."""
 FILES = ("judge.json", "judge.safetensors")
 CHUNK = 1024
 Array = npt.NDArray[np.float64]
@@ -100,11 +102,11 @@ class EmbeddedJudge:
 
     @property
     def fingerprint(self) -> str:
-        """What decides the scores: the weights, the version of the features and what reads them."""
+        """What decides the scores: the weights, how features and scores are computed, a reader."""
         read_judge_files(self.folder, self.files, self.digest)
         parts = [
             "judge",
-            str(FEATURES_VERSION),
+            f"{FEATURES_VERSION}.{ARITHMETIC_VERSION}",
             self.digest,
             StaticEncoder().fingerprint,
         ]

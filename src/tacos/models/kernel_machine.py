@@ -1,13 +1,12 @@
-"""A kernel machine with several outputs, whose sums are exact.
+"""A kernel machine with several outputs.
 
     f_o(x) = intercept_o + sum_i coefficient_io exp(-gamma |q(x) - q(s_i)|^2)
 
 over the support rows s_i. q turns the columns of a row into whole numbers from -127 to 127: each
 block of columns is centred, projected on its axes if it has any, divided by its spread, clipped at
-`CLIP`, and scaled by the root of its weight over its number of columns. Products of such numbers
-are exact in float32, and the kernel and the coefficients are rounded to whole numbers whose
-products are exact in float64. A row's outputs therefore depend neither on the rows beside it nor on
-the order in which a matrix product sums: any batch gives the same bits.
+`CLIP`, and scaled by the root of its weight over its number of columns. Projections are exact, and
+`tacos.models.kernel_sums` adds up in one order, so that a row's outputs do not depend on the rows
+beside it: any batch gives the same bits.
 """
 
 from __future__ import annotations
@@ -15,12 +14,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tacos.models import int8_tensors, whole_products
+from tacos.models import int8_tensors, kernel_sums
+from tacos.models.kernel_sums import KernelSums
 
 Array = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int8]
@@ -30,12 +30,8 @@ Columns = Mapping[str, npt.NDArray[np.floating[Any]]]
 CLIP = 5.0
 """Standard deviations beyond which a column counts as this far out."""
 LARGEST = 127.0
-CHUNK = 256
-"""Rows at a time: enough for a fast product, few enough for the processor's caches."""
 AXIS_STEPS = 2.0**20
 """Steps per unit of vectors and axes: products of two such numbers, summed, fit into 53 bits."""
-KERNEL_STEPS = 2.0**16
-COEFFICIENT_STEPS = 2.0**18
 
 
 @dataclass(frozen=True)
@@ -71,25 +67,15 @@ class KernelMachine:
     intercept: Array
 
     @cached_property
-    def _prepared(self) -> Supports:
-        """The support rows as products need them."""
-        return Supports.prepare(self.supports)
+    def _sums(self) -> KernelSums:
+        """The support rows, ready for many sums."""
+        scale = self.gamma / unit_length(self.blocks) ** 2
+        return KernelSums(self.supports, self.coefficients, scale)
 
     def predict(self, columns: Columns) -> Array:
         """The outputs of each row, float64 of shape (n, outputs)."""
         rows = quantise_columns(self.blocks, columns)
-        n_outputs = self.coefficients.shape[1]
-        predicted = np.empty((len(rows), n_outputs))
-        # Few outputs of many supports: their product is faster with the outputs as rows.
-        steps = np.ascontiguousarray(np.rint(self.coefficients * COEFFICIENT_STEPS).T)
-        scale = self.gamma / unit_length(self.blocks) ** 2
-        for start in range(0, len(rows), CHUNK):
-            chunk = slice(start, start + CHUNK)
-            kernel = compute_kernel(rows[chunk], self._prepared, scale)
-            kernel *= np.float32(KERNEL_STEPS)
-            np.rint(kernel, out=kernel)
-            predicted[chunk] = (steps @ kernel.astype(np.float64).T).T
-        return self.intercept + predicted / (KERNEL_STEPS * COEFFICIENT_STEPS)
+        return self.intercept + self._sums.sum_rows(rows)
 
 
 def unit_length(blocks: Sequence[Block]) -> float:
@@ -127,38 +113,19 @@ def project_columns(block: Block, values: npt.NDArray[np.floating[Any]]) -> Arra
     return product / AXIS_STEPS**2
 
 
-class Supports(NamedTuple):
-    """Support rows as a product needs them: their columns (columns, m), their squares (m,)."""
-
-    columns: Whole | npt.NDArray[np.float32]
-    squares: npt.NDArray[np.float32]
-
-    @classmethod
-    def prepare(cls, supports: Whole) -> Supports:
-        """Prepare support rows (m, columns) once for many products."""
-        return cls(
-            whole_products.prepare_right(supports.T),
-            _square_lengths(supports.astype(np.float32)),
-        )
-
-
 def compute_kernel(
     rows: Whole,
-    supports: Supports,
+    supports: Whole,
     scale: float,
 ) -> npt.NDArray[np.float32]:
     """Compute exp(-scale |row - support|^2), float32 of shape (rows, supports)."""
     # |a - b|^2 = a^2 - 2 ab + b^2, each of it a whole number
-    kernel = whole_products.multiply_whole(rows, supports.columns, factor=-2)
-    kernel += _square_lengths(rows.astype(np.float32))[:, None]
-    kernel += supports.squares
+    kernel = (np.float32(-2) * rows) @ supports.T.astype(np.float32)
+    kernel += kernel_sums.square_lengths(rows)[:, None]
+    kernel += kernel_sums.square_lengths(supports)
     kernel *= np.float32(-scale)
     np.exp(kernel, out=kernel)
     return kernel
-
-
-def _square_lengths(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return np.asarray(np.einsum("ij,ij->i", rows, rows), dtype=np.float32)
 
 
 def pack_machine(machine: KernelMachine) -> dict[str, int8_tensors.Array]:

@@ -156,5 +156,6 @@ def test_fingerprints_depend_on_the_models_files_and_on_no_code() -> None:
     assert minilm_encoder.MiniLM().fingerprint == f"minilm-{weights.SHA256[:16]}-256"
     files = hash_data_files(*tagger_files.FILES)
     assert tagger.load().fingerprint == f"tagger-{files}-{static}-{static}"
-    own = f"{judge.FEATURES_VERSION}-{hash_data_files(*judge.FILES)}"
+    version = f"{judge.FEATURES_VERSION}.{judge.ARITHMETIC_VERSION}"
+    own = f"{version}-{hash_data_files(*judge.FILES)}"
     assert judge.load().fingerprint == f"judge-{own}-{static}"

@@ -259,7 +259,7 @@ def test_whole_numbers_keep_what_matters_of_a_kernel() -> None:
     squares = ((exact[:, None] - supports) ** 2).sum(axis=2)
     rounded = kernel_machine.compute_kernel(
         rows,
-        kernel_machine.Supports.prepare(machine.supports[:500]),
+        machine.supports[:500],
         machine.gamma / unit**2,
     )
     assert rounded == pytest.approx(np.exp(-machine.gamma * squares), abs=0.01)

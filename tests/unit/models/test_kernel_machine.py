@@ -1,4 +1,4 @@
-"""The kernel machine's sums are exact, so that a row's outputs depend on that row alone."""
+"""A row's outputs are those of the formula, and depend on that row alone."""
 
 import numpy as np
 import pytest

@@ -49,7 +49,7 @@ from tacos.models.judge_model import (
     SampleColumns,
     StateReader,
 )
-from tacos.models.kernel_machine import Block, KernelMachine, Supports
+from tacos.models.kernel_machine import Block, KernelMachine
 from tacos.models.static_encoder import StaticEncoder
 from tacos.models.training import graded_rows, spoilt_responses
 from tacos.models.training.graded_rows import GradedRow
@@ -267,7 +267,7 @@ def _compute_whole_kernel(
     scale = gamma / kernel_machine.unit_length(blocks) ** 2
     return kernel_machine.compute_kernel(
         supports,
-        Supports.prepare(supports),
+        supports,
         scale,
     )
 

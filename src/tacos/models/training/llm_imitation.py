@@ -380,8 +380,7 @@ def _fit_on_shipped(data: _GradedData, rows: Rows) -> judge_model.JudgeModel:
     machine = base.machine
     supports = kernel_machine.quantise_columns(machine.blocks, columns.blocks)
     scale = machine.gamma / kernel_machine.unit_length(machine.blocks) ** 2
-    columns_of_supports = kernel_machine.Supports.prepare(supports)
-    whole_kernel = kernel_machine.compute_kernel(supports, columns_of_supports, scale)
+    whole_kernel = kernel_machine.compute_kernel(supports, supports, scale)
     kernel = whole_kernel.astype(np.float64)
     terms = {}
     for side in judge_model.SIDES:
