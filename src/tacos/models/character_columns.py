@@ -206,26 +206,51 @@ class Characters:
         return np.asarray(np.cumsum(is_space, dtype=np.int64) - is_space)
 
 
+class _JoinedTexts(NamedTuple):
+    """Some of many texts in one, with gaps: which they are, where each starts and ends."""
+
+    joined: str
+    rows: Numbers
+    starts: Numbers
+    ends: Numbers
+
+    @classmethod
+    def join(cls, texts: Sequence[str], rows: Sequence[int]) -> _JoinedTexts:
+        chosen = [texts[row] for row in rows]
+        lengths = np.array(list(map(len, chosen)), dtype=np.int64)
+        ends = np.cumsum(lengths + 1)
+        numbers = np.array(rows, dtype=np.int64)
+        return cls(GAP.join(chosen), numbers, ends - lengths - 1, ends)
+
+
 class Phrases:
     """Finds phrases in many texts at once."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self.joined = GAP.join(texts)
-        lengths = np.array(list(map(len, texts)), dtype=np.int64)
-        self._ends = np.cumsum(lengths + 1)
-        self._starts = self._ends - lengths - 1
+        self._texts = texts
         self.n_texts = len(texts)
+
+    @cached_property
+    def _all(self) -> _JoinedTexts:
+        return _JoinedTexts.join(self._texts, range(self.n_texts))
+
+    @cached_property
+    def _foreign(self) -> _JoinedTexts:
+        """The texts beyond ASCII: a phrase beyond it can be in no other."""
+        rows = [row for row, text in enumerate(self._texts) if not text.isascii()]
+        return _JoinedTexts.join(self._texts, rows)
 
     def find(self, phrase: str) -> tuple[Numbers, Numbers]:
         """Text and place of each occurrence that overlaps no earlier one."""
+        searched = self._all if phrase.isascii() else self._foreign
         found: list[int] = []
-        place = self.joined.find(phrase)
+        place = searched.joined.find(phrase)
         while place >= 0:
             found.append(place)
-            place = self.joined.find(phrase, place + len(phrase))
+            place = searched.joined.find(phrase, place + len(phrase))
         places = np.array(found, dtype=np.int64)
-        texts = np.searchsorted(self._ends, places, side="right")
-        return texts, places - self._starts[texts]
+        numbers = np.searchsorted(searched.ends, places, side="right")
+        return searched.rows[numbers], places - searched.starts[numbers]
 
     def count(self, phrases: Sequence[str]) -> Numbers:
         """Count how often phrases occur, (texts,)."""

@@ -68,10 +68,12 @@ def test_blanks_have_neighbours(texts: list[str]) -> None:
 
 @given(st.lists(st.text("ab😀", max_size=12), max_size=6))
 @example(["aa", "", "aaaa", "baab"])
+@example(["ab", "", "b😀😀a", "a😀"])
 def test_phrases_are_counted_as_in_each_text(texts: list[str]) -> None:
     phrases = Phrases(texts)
-    assert phrases.count(["aa", "b"]).tolist() == [
-        text.count("aa") + text.count("b") for text in texts
+    counted = ["aa", "b", "😀"]
+    assert phrases.count(counted).tolist() == [
+        sum(map(text.count, counted)) for text in texts
     ]
     assert phrases.mention(["aa"]).tolist() == ["aa" in text for text in texts]
     rows, places = phrases.find("ab")
