@@ -187,8 +187,8 @@ def compare_vectors(
         tag_to_text=(own @ text)[..., 0],
         prototype_to_text=(prototypes @ text)[..., 0],
         word_to_text=(words @ text)[..., 0],
-        word_to_tag=np.einsum("tcd,tcd->tc", words, own),
-        word_to_prototype=np.einsum("tcd,tcd->tc", words, prototypes),
+        word_to_tag=np.vecdot(words, own),
+        word_to_prototype=np.vecdot(words, prototypes),
     )
 
 
