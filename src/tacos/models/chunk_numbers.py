@@ -7,8 +7,8 @@ depends on the order in which runs were met, and several threads may read at onc
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from itertools import chain
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -65,6 +65,38 @@ class Chunks(NamedTuple):
         """The runs of some of the texts."""
         numbers = self.numbers[np.repeat(is_taken, self.counts)]
         return Chunks(self.memory, numbers, self.counts[is_taken])
+
+
+class Runs(NamedTuple):
+    """Numbers of texts, one text after the other: `numbers` (all,), `counts` (texts,)."""
+
+    numbers: Numbers
+    counts: Numbers
+
+    @property
+    def texts(self) -> Numbers:
+        """The text of each number."""
+        return np.repeat(np.arange(len(self.counts)), self.counts)
+
+    def cut(self, n: int) -> Runs:
+        """The first n numbers of each text."""
+        counts = np.minimum(self.counts, n)
+        if (counts == self.counts).all():
+            return self
+        starts = np.cumsum(self.counts) - self.counts
+        places = np.arange(len(self.numbers)) - np.repeat(starts, self.counts)
+        return Runs(self.numbers[places < n], counts)
+
+
+def number_parts(texts: Sequence[Sequence[str]], numbers: Mapping[str, int]) -> Runs:
+    """Number the parts of texts, 0 for those without a number."""
+    counts = np.array(list(map(len, texts)), dtype=np.int64)
+    found = np.fromiter(
+        map(numbers.get, chain.from_iterable(texts), repeat(0)),
+        dtype=np.int64,
+        count=int(counts.sum()),
+    )
+    return Runs(found, counts)
 
 
 class ChunkParts:

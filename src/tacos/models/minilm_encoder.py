@@ -20,7 +20,7 @@ from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from tacos.models import token_batches, weights
-from tacos.models.static_encoder import replace_surrogates
+from tacos.models.word_tokenizer import replace_surrogates
 
 # From 1.31 on, onnxruntime reports its use to its maker as soon as it is imported.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"

@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from itertools import chain, pairwise, repeat
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from tacos.models.chunk_memory import ChunkMemory
+from tacos.models.chunk_numbers import Numbers, Runs, number_parts
 
 WORD = re.compile(
     # A word, with what may join its parts (don't, scikit-learn) or end it (C++, C#).
@@ -96,38 +98,144 @@ def learn_vocabulary(
     )
 
 
+class NGramTable(NamedTuple):
+    """N-grams by the numbers of their words.
+
+    `names` are the n-grams, whose places are the columns. `words` numbers their words from 1 on. By
+    a word's number, `single`, `first` and `alone` hold the column of the word, of it as one of the
+    first two, and of a text of nothing else, -1 for none. Pairs of words have ascending `keys` and
+    their columns, see `_key_pairs`. `empty` is the column of an empty text.
+    """
+
+    names: tuple[str, ...]
+    words: dict[str, int]
+    single: Numbers
+    first: Numbers
+    alone: Numbers
+    keys: Numbers
+    columns: Numbers
+    empty: int
+
+    @classmethod
+    def build(cls, names: Sequence[str]) -> NGramTable:
+        """Build the table of n-grams as `_build_n_grams` writes them."""
+        words: dict[str, int] = {}
+
+        def number(word: str) -> int:
+            return words.setdefault(word, len(words) + 1)
+
+        # Of each n-gram that is one word: its column by what it may mean
+        places: dict[str, list[tuple[int, int]]] = {"": [], "^": [], "^^": []}
+        pairs: list[tuple[int, int, int, int]] = []
+        for column, name in enumerate(names):
+            left, _, right = name.partition(" ")
+            # "^" is a word, too, so that a name may have two meanings.
+            for mark, listed in places.items():
+                if not left.startswith(mark):
+                    continue
+                first_word = number(left.removeprefix(mark))
+                if not right:
+                    listed.append((first_word, column))
+                elif mark != "^":
+                    opens = len(mark) // 2
+                    pairs.append((opens, first_word, number(right), column))
+        columns_by_word = []
+        for listed in places.values():
+            columns = np.full(len(words) + 1, -1, dtype=np.int64)
+            for word, column in listed:
+                columns[word] = column
+            columns_by_word.append(columns)
+        are_opening, left_words, right_words, pair_columns = (
+            np.array(pairs, dtype=np.int64).reshape(-1, 4).T
+        )
+        keys = _key_pairs(len(words) + 1, are_opening, left_words, right_words)
+        order = np.argsort(keys)
+        single, first, alone = columns_by_word
+        return cls(
+            names=tuple(names),
+            words=words,
+            single=single,
+            first=first,
+            alone=alone,
+            # The last one is larger than any other, so that each search finds a place.
+            keys=np.append(keys[order], np.iinfo(np.int64).max),
+            columns=np.append(pair_columns[order], -1),
+            empty=names.index("^^") if "^^" in names else -1,
+        )
+
+    def number_words(self, texts: Sequence[Sequence[str]]) -> Runs:
+        """Number the words of texts, 0 for a word of no n-gram."""
+        return number_parts(texts, self.words)
+
+    def number_chunks(self, chunks: Sequence[str]) -> tuple[Numbers, Numbers]:
+        """The numbers of the words of chunks in small letters, and how many each has."""
+        numbers, counts = self.number_words(list(map(_split_chunk, chunks)))
+        return numbers, counts
+
+    def list_columns(self, texts: Runs) -> tuple[Numbers, Numbers]:
+        """List the n-grams of texts in any order: the text and the column of each."""
+        numbers, counts = texts
+        text = texts.texts
+        starts = np.cumsum(counts) - counts
+        (begun,) = np.nonzero(counts)
+        (longer,) = np.nonzero(counts > 1)
+        (single,) = np.nonzero(counts == 1)
+        (empty,) = np.nonzero(counts == 0)
+        second = starts[longer] + 1
+        (right,) = np.nonzero(text[1:] == text[:-1])
+        right += 1
+        listed = (
+            (text, self.single[numbers]),
+            (text[right], self._find_pairs(0, numbers, right)),
+            (begun, self.first[numbers[starts[begun]]]),
+            (longer, self.first[numbers[second]]),
+            (longer, self._find_pairs(1, numbers, second)),
+            (single, self.alone[numbers[starts[single]]]),
+            (empty, np.full(len(empty), self.empty)),
+        )
+        text_of_each = np.concatenate([rows for rows, _ in listed])
+        column = np.concatenate([columns for _, columns in listed])
+        (known,) = np.nonzero(column >= 0)
+        return text_of_each[known], column[known]
+
+    def _find_pairs(self, opens: int, numbers: Numbers, right: Numbers) -> Numbers:
+        """The columns of the words at the places `right` with those before them, -1 for none."""
+        keys = _key_pairs(len(self.single), opens, numbers[right - 1], numbers[right])
+        places = np.searchsorted(self.keys, keys)
+        return np.where(self.keys[places] == keys, self.columns[places], -1)
+
+
+def _key_pairs(
+    n_words: int, opens: int | Numbers, left: Numbers, right: Numbers
+) -> Numbers:
+    """A number for each pair of words, and another one if it opens a text."""
+    return np.asarray((opens * n_words + left) * n_words + right)
+
+
 def tf_idf_matrix(
-    texts: Sequence[Sequence[str]],
-    columns: Mapping[str, int],
+    texts: Runs,
+    table: NGramTable,
     weights: npt.NDArray[np.float32],
 ) -> sp.csr_array:
-    """Compute the tf-idf of word lists: sparse float32 of shape (len(texts), len(columns)).
+    """Compute the tf-idf of numbered words: sparse float32 of shape (texts, n-grams).
 
     An entry is (1 + ln count) * weight, and each row is scaled to length 1 (or empty).
     """
-    n_grams = [_build_n_grams(words) for words in texts]
-    lengths = np.array([len(own) for own in n_grams], dtype=np.int64)
-    numbers = np.fromiter(
-        map(columns.get, chain.from_iterable(n_grams), repeat(-1)),
-        dtype=np.int64,
-        count=int(lengths.sum()),
-    )
-
+    n_texts = len(texts.counts)
+    n_columns = len(table.names)
+    row, column = table.list_columns(texts)
     # One cell per text and n-gram, in the order of the texts, then of the columns.
-    n_columns = len(columns)
-    is_known = numbers >= 0
-    rows = np.repeat(np.arange(len(texts)) * n_columns, lengths)
-    distinct, counts = np.unique((rows + numbers)[is_known], return_counts=True)
+    distinct, counts = np.unique(row * n_columns + column, return_counts=True)
     text, column = np.divmod(distinct, max(n_columns, 1))
     frequencies = 1 + np.log(counts)
     values = frequencies * weights[column]
     squares = np.bincount(
         text,
         values**2,
-        minlength=len(texts),
+        minlength=n_texts,
     )
     values /= np.sqrt(squares)[text]
-    n_by_text = np.bincount(text, minlength=len(texts))
+    n_by_text = np.bincount(text, minlength=n_texts)
     ends = np.concatenate([[0], np.cumsum(n_by_text)])
     return sp.csr_array(
         (
@@ -135,5 +243,5 @@ def tf_idf_matrix(
             column.astype(np.int32),
             ends.astype(np.int32),
         ),
-        shape=(len(texts), n_columns),
+        shape=(n_texts, n_columns),
     )

@@ -24,7 +24,7 @@ from tacos.errors import ModelError
 from tacos.methods.measures.unit_rows import scale_rows
 from tacos.models import int8_tensors
 from tacos.models.chunk_numbers import Chunks
-from tacos.models.word_tokenizer import WordTokenizer
+from tacos.models.word_tokenizer import WordTokenizer, replace_surrogates
 
 DATA = Path(__file__).parent / "data"
 TABLE = "static.safetensors"
@@ -137,17 +137,6 @@ def count_tokens(
         (ones, columns, np.concatenate([np.zeros(1, dtype=np.int32), ends])),
         shape=(len(texts), n_tokens),
     )
-
-
-def replace_surrogates(text: str) -> str:
-    """Replace lone surrogates, which no tokenizer reads, by question marks.
-
-    >>> replace_surrogates("a\\ud800b")
-    'a?b'
-    """
-    if text.isascii():
-        return text
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def load_static(folder: str | Path) -> StaticEncoder:

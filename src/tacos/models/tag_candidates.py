@@ -10,7 +10,7 @@ a probability; it was fitted on scores of instructions that the scorer had not s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tacos.models import tag_evidence
+from tacos.models.chunk_numbers import Runs
 from tacos.models.tag_phrases import MAX_MENTIONS, Lexicon
 
 N_SCORED = 20
@@ -115,14 +116,15 @@ class Perceptron(NamedTuple):
 def propose_candidates(
     known: TagTable,
     scores: Matrix,
-    texts: Sequence[Sequence[str]],
+    texts: Runs,
 ) -> Found:
     """Return candidates and whether each text mentions them, both of shape (texts, WIDTH).
 
     Candidates are row numbers of the lexicon, -1 where a text has no more. `scores` is (texts,
-    learned tags), `texts` holds each text's stems.
+    learned tags), `texts` holds each text's stems by their numbers.
     """
-    shape = (len(texts), WIDTH)
+    n_texts = len(texts.counts)
+    shape = (n_texts, WIDTH)
     candidates = np.full(
         shape,
         -1,
@@ -141,9 +143,9 @@ def propose_candidates(
     # Which of them are mentioned, by their columns; one more column for tags without one
     text, tag = known.lexicon.find_mentions(texts)
     column = known.columns[tag]
-    is_named = np.zeros((len(texts), scores.shape[1] + 1), dtype=np.bool_)
+    is_named = np.zeros((n_texts, scores.shape[1] + 1), dtype=np.bool_)
     is_named[text, column] = True
-    rows = np.arange(len(texts))[:, None]
+    rows = np.arange(n_texts)[:, None]
     mentioned[:, :n_scored] = is_named[rows, known.columns[best_tags]]
 
     # Tags that are only mentioned come after those that score.
@@ -193,7 +195,7 @@ def _invert_columns(columns: Ids) -> Ids:
 def describe_candidates(
     known: TagTable,
     scores: TextScores,
-    texts: Sequence[Sequence[str]],
+    texts: Runs,
     vectors: Matrix,
     found: Found,
 ) -> Matrix:
@@ -209,7 +211,6 @@ def describe_candidates(
     best_score = descending[:, :1]
     six_best = descending[:, :6].sum(axis=1, keepdims=True)
     coverage = _measure_word_coverage(known.lexicon, texts, tags)
-    n_stems = [[len(stems)] for stems in texts]
     is_high = score > 0.1
     loudness = tag_evidence.find_loudest(scores.by_words, column)
     closest, cosines = _compare_candidates(
@@ -241,7 +242,7 @@ def describe_candidates(
         "closest better tag": closest.cosine,
         "closest better tag times its score": closest.weighted,
         "sum of the six best scores": six_best,
-        "words of the text": np.log1p(n_stems),
+        "words of the text": np.log1p(texts.counts[:, None]),
         "best score": best_score,
         "mentioned times weight": mentioned * coverage.least_weight,
         "scores above 0.1": is_high.sum(axis=1, keepdims=True),
@@ -371,7 +372,7 @@ class _WordCoverage(NamedTuple):
 
 def _measure_word_coverage(
     lexicon: Lexicon,
-    texts: Sequence[Sequence[str]],
+    texts: Runs,
     tags: Ids,
 ) -> _WordCoverage:
     """Measure how much of each candidate the text mentions; each array is (texts, WIDTH)."""

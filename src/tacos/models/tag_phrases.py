@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import chain, repeat
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy.typing as npt
 import Stemmer
 
 from tacos.models.chunk_memory import ChunkMemory
+from tacos.models.chunk_numbers import Numbers, Runs, number_parts
 
 PIECE = re.compile(r"[^\W\d_]+[+#]*|\d+")
 LONGEST_TAG = 4
@@ -26,7 +27,6 @@ MAX_PIECES = 300
 MAX_CHARACTERS = 12 * MAX_PIECES
 MAX_MENTIONS = 10
 Ids = npt.NDArray[np.int32]
-Numbers = npt.NDArray[np.int64]
 
 
 def _stem_chunk(chunk: str) -> tuple[str, ...]:
@@ -138,16 +138,15 @@ class Lexicon:
 
         The weightiest come first, `MAX_MENTIONS` at most.
         """
-        _, tags = self.find_mentions([stems])
+        _, tags = self.find_mentions(self.number_stems([stems]))
         return [int(tag) for tag in tags]
 
-    def find_mentions(self, texts: Sequence[Sequence[str]]) -> tuple[Numbers, Numbers]:
-        """Find the `mentions` of texts, given by their stems: a text's number and a tag for each.
+    def find_mentions(self, texts: Runs) -> tuple[Numbers, Numbers]:
+        """Find the `mentions` of texts, see `number_stems`: a text's number and a tag for each.
 
         They are in the order of the texts, the weightiest tag of a text first.
         """
-        numbers, counts = self._number_stems(texts)
-        text, tag = self._phrases.find(numbers, counts)
+        text, tag = self._phrases.find(texts)
         # Distinct tags of each text, in the order of their weight
         n_tags = max(len(self.tags), 1)
         keys = np.unique(text * n_tags + self._ranks[tag])
@@ -156,29 +155,27 @@ class Lexicon:
         is_first = place < MAX_MENTIONS
         return text[is_first], self._weightiest[rank[is_first]]
 
-    def present(self, texts: Sequence[Sequence[str]]) -> npt.NDArray[np.bool_]:
+    def present(self, texts: Runs) -> npt.NDArray[np.bool_]:
         """Return which numbered stems each text has: bool (texts, stems + 1).
 
         Column 0 is always False.
         """
-        numbers, counts = self._number_stems(texts)
         # One column more than stems, because their numbers start at 1.
         has_stem = np.zeros(
-            (len(texts), len(self.by_stem) + 1),
+            (len(texts.counts), len(self.by_stem) + 1),
             dtype=np.bool_,
         )
-        has_stem[np.repeat(np.arange(len(texts)), counts), numbers] = True
+        has_stem[texts.texts, texts.numbers] = True
         has_stem[:, 0] = False
         return has_stem
 
-    def _number_stems(self, texts: Sequence[Sequence[str]]) -> tuple[Numbers, Numbers]:
-        """The numbers of all stems of texts, 0 for a stem of no tag, and how many each text has."""
-        counts = np.array([len(stems) for stems in texts], dtype=np.int64)
-        numbers = np.fromiter(
-            map(self.by_stem.get, chain.from_iterable(texts), repeat(0)),
-            dtype=np.int64,
-            count=int(counts.sum()),
-        )
+    def number_stems(self, texts: Sequence[Sequence[str]]) -> Runs:
+        """Number the stems of texts, 0 for a stem of no tag."""
+        return number_parts(texts, self.by_stem)
+
+    def number_chunks(self, chunks: Sequence[str]) -> tuple[Numbers, Numbers]:
+        """The numbers of the stems of chunks in small letters, and how many each has."""
+        numbers, counts = self.number_stems(list(map(_stem_chunk, chunks)))
         return numbers, counts
 
 
@@ -225,15 +222,12 @@ class _PhraseTree(NamedTuple):
             counts=counts,
         )
 
-    def find(self, numbers: Numbers, counts: Numbers) -> tuple[Numbers, Numbers]:
-        """Find the phrases in texts: a text's number and a phrase for each place of one.
-
-        `numbers` are the stems of all texts, `counts` says how many each text has.
-        """
-        texts = np.append(np.repeat(np.arange(len(counts)), counts), -1)
-        stems = np.append(numbers, 0)
-        (last,) = np.nonzero(self.roots[numbers])
-        nodes = numbers[last]
+    def find(self, runs: Runs) -> tuple[Numbers, Numbers]:
+        """Find the phrases in texts, by their stems: a text's number and a phrase for each."""
+        texts = np.append(runs.texts, -1)
+        stems = np.append(runs.numbers, 0)
+        (last,) = np.nonzero(self.roots[runs.numbers])
+        nodes = runs.numbers[last]
         found_texts = [np.zeros(0, dtype=np.int64)]
         found_phrases = [np.zeros(0, dtype=np.int64)]
         while len(nodes):

@@ -25,7 +25,8 @@ import numpy.typing as npt
 import orjson
 
 from tacos.errors import ModelError
-from tacos.models import tag_candidates, tag_phrases
+from tacos.models import tag_candidates
+from tacos.models.chunk_numbers import Runs
 from tacos.models.tagger_files import (
     FILES,
     Matrix,
@@ -134,16 +135,17 @@ def tag_instructions(
     for start in range(0, len(instructions), CHUNK):
         end = start + CHUNK
         texts = instructions[start:end]
+        read = loaded.reader.read(texts)
         # The tags' space has an encoder of its own, usually the same one.
-        near = loaded.closeness.encode(texts)
+        near = read.encode(loaded.closeness)
         vectors = near
         if loaded.encoder != loaded.closeness:
-            vectors = loaded.encoder.encode(texts)
-        scores = loaded.scorer.score_texts(texts, vectors)
+            vectors = read.encode(loaded.encoder)
+        scores = loaded.scorer.score_texts(read.words, vectors)
         ranked += _rerank_tags(
             loaded,
             scores,
-            texts,
+            read.stems,
             near,
         )
     return ranked
@@ -152,14 +154,13 @@ def tag_instructions(
 def _rerank_tags(
     loaded: TaggerModel,
     scores: tag_candidates.TextScores,
-    texts: Sequence[str],
+    stems: Runs,
     vectors: Matrix,
 ) -> list[list[RankedTag]]:
     """Rank each text's tags by a second look at the scores of learned tags.
 
     `vectors` are the texts' own in the tags' space.
     """
-    stems = [tag_phrases.stem_text(text) for text in texts]
     candidates = tag_candidates.propose_candidates(
         loaded.known,
         scores.total,

@@ -26,6 +26,8 @@ from tacos.models import (
     tag_evidence,
     tag_phrases,
 )
+from tacos.models.chunk_numbers import Runs
+from tacos.models.tagger_texts import TextReader
 from tacos.records import Encoder
 
 FILES = ("tagger.json", "tagger.safetensors")
@@ -35,11 +37,11 @@ Matrix = npt.NDArray[np.float32]
 class TagScorer(NamedTuple):
     """Scores every learned tag.
 
-    `columns` numbers the n-grams and `idf` weighs them. `n_gram_weights` is (n-grams, tags),
-    `landmarks` (m, dim), `head` (m, tags).
+    `idf` weighs the `n_grams`. `n_gram_weights` is (n-grams, tags), `landmarks` (m, dim), `head`
+    (m, tags).
     """
 
-    columns: dict[str, int]
+    n_grams: ngrams.NGramTable
     idf: Matrix
     n_gram_weights: sp.csr_array
     landmarks: Matrix
@@ -48,15 +50,14 @@ class TagScorer(NamedTuple):
 
     def score_texts(
         self,
-        texts: Sequence[str],
+        words: Runs,
         vectors: Matrix,
     ) -> tag_candidates.TextScores:
-        """Score tags: near 1 for a sure tag, near 0 for any other."""
+        """Score tags: near 1 for a sure tag, near 0 for any other; `n_grams` numbers `words`."""
         # What the n-grams say
-        words = [ngrams.tokenise_text(text) for text in texts]
         tf_idf = ngrams.tf_idf_matrix(
             words,
-            self.columns,
+            self.n_grams,
             self.idf,
         )
         by_words = tag_evidence.list_contributions(tf_idf, self.n_gram_weights)
@@ -81,8 +82,12 @@ class TagThresholds(NamedTuple):
 
 
 class TaggerModel(NamedTuple):
-    """A tagger in memory: `encoder` feeds the scorer, `closeness` compares texts with tags."""
+    """A tagger in memory: `encoder` feeds the scorer, `closeness` compares texts with tags.
 
+    `reader` numbers the texts' words for the scorer, their stems for what is known of tags.
+    """
+
+    reader: TextReader
     scorer: TagScorer
     known: tag_candidates.TagTable
     network: tag_candidates.Perceptron
@@ -195,9 +200,9 @@ def assemble_tagger(
         closeness.dim,
     )
     int8_tensors.check_shapes(packed, shapes)
-    columns = {n_gram: number for number, n_gram in enumerate(meta["n_grams"])}
+    n_grams = ngrams.NGramTable.build(meta["n_grams"])
     scorer = TagScorer(
-        columns=columns,
+        n_grams=n_grams,
         idf=_as_float32(packed["idf"]),
         n_gram_weights=int8_tensors.unpack_sparse(packed, "n_gram_weights"),
         landmarks=int8_tensors.unpack_matrix(packed, "landmarks"),
@@ -219,7 +224,7 @@ def assemble_tagger(
         published=_as_float32(packed["published"]),
         columns=tag_columns,
         evidence=build_evidence_table(
-            list(columns),
+            n_grams.names,
             lexicon,
             tag_vectors,
             tag_columns,
@@ -229,6 +234,7 @@ def assemble_tagger(
         ),
     )
     return TaggerModel(
+        reader=TextReader(n_grams, lexicon),
         scorer=scorer,
         known=known,
         network=_read_network(packed),

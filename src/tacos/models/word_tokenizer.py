@@ -27,6 +27,8 @@ _SIGMA = "Σ"
 # Of words without other characters: the tokenizer splits them at each punctuation mark.
 _PRINTABLE = re.compile(r"[!-~]+")
 _PIECE = re.compile(r"[a-z0-9]+|.")
+N_SHARED = 2
+"""Memories of others that are known at a time: the judge has one, the tagger another."""
 LONGEST_WORD = 100
 """The tokenizer knows no longer word without punctuation."""
 Ids = npt.NDArray[np.int32]
@@ -46,7 +48,7 @@ class WordTokenizer:
         special_tokens = [token["content"] for token in setup["added_tokens"]]
         self._marks = (_OTHER_JOINING, _SIGMA, *special_tokens)
         self._own = self._forget()
-        self._shared = self._own
+        self._shared: tuple[ChunkParts, ...] = ()
 
     def tokenise(
         self, texts: Sequence[str], chunks: Chunks | None = None
@@ -102,17 +104,15 @@ class WordTokenizer:
 
     def _tokenise_chunks(self, chunks: Chunks) -> tuple[Ids, Ids]:
         """Return the tokens of plain texts and how many each has, by their words."""
-        # The memory of the words that are given, which may be one of two
+        # The memory of the words that are given, which may be one of a few
+        memories = (self._own, *self._shared)
         known = next(
-            (
-                parts
-                for parts in (self._own, self._shared)
-                if parts.memory is chunks.memory
-            ),
+            (parts for parts in memories if parts.memory is chunks.memory),
             None,
         )
         if known is None:
-            known = self._shared = ChunkParts(chunks.memory, self._tokenise_words)
+            known = ChunkParts(chunks.memory, self._tokenise_words)
+            self._shared = (known, *self._shared)[:N_SHARED]
         ids, lengths_of_texts = known.list_parts(chunks)
         ends_of_texts = np.cumsum(lengths_of_texts)
         n_tokens = len(ids)
@@ -128,6 +128,8 @@ class WordTokenizer:
 
     def _tokenise_words(self, new_words: Sequence[str]) -> tuple[Ids, Numbers]:
         """Return the tokens of words and how many each has."""
+        # A word of others may have a lone surrogate, which no tokenizer reads.
+        new_words = list(map(replace_surrogates, new_words))
         known = list(map(self._look_up_pieces, new_words))
         is_known = np.array([pieces is not None for pieces in known], dtype=np.bool_)
         found = [pieces for pieces in known if pieces is not None]
@@ -157,6 +159,17 @@ class WordTokenizer:
                 return None
             tokens.append(token)
         return tokens[: self._max_tokens]
+
+
+def replace_surrogates(text: str) -> str:
+    """Replace lone surrogates, which no tokenizer reads, by question marks.
+
+    >>> replace_surrogates("a\\ud800b")
+    'a?b'
+    """
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _join_runs(runs: Sequence[Sequence[int]]) -> tuple[Ids, Ids]:

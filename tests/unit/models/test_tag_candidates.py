@@ -28,7 +28,7 @@ KNOWN = TagTable(
     np.array([1, 0, -1]),
     EVIDENCE,
 )
-TEXT = [stem_text("a poem about a rare thing")]
+TEXT = LEXICON.number_stems([stem_text("a poem about a rare thing")])
 SCORES = np.array([[0.9, 0.2]], dtype=np.float32)
 BY_WORDS = tag_evidence.list_contributions(
     sp.csr_array(np.array([[0.5]], dtype=np.float32)),
@@ -67,7 +67,8 @@ def test_the_best_scores_propose_their_tags_and_the_first_of_equal_ones() -> Non
         ranking = np.argsort(-scores, kind="stable")[: tag_candidates.N_SCORED]
         expected = sorted(np.flatnonzero(np.isin(columns, ranking)).tolist())
         rows = np.stack([scores, distinct])
-        tags, _ = tag_candidates.propose_candidates(known, rows, [[], []])
+        texts = lexicon.number_stems([[], []])
+        tags, _ = tag_candidates.propose_candidates(known, rows, texts)
         assert tags[0][: tag_candidates.N_SCORED].tolist() == expected
 
 
@@ -147,16 +148,17 @@ def test_texts_of_few_and_of_many_candidates_are_described_alike() -> None:
         sp.csr_array((n_texts, 1), dtype=np.float32),
         sp.csr_array((1, n_learned), dtype=np.float32),
     )
-    found = tag_candidates.propose_candidates(known, scores, texts)
+    stems = known.lexicon.number_stems(texts)
+    found = tag_candidates.propose_candidates(known, scores, stems)
     together = tag_candidates.describe_candidates(
-        known, TextScores(scores, nothing), texts, own, found
+        known, TextScores(scores, nothing), stems, own, found
     )
     for row in range(n_texts):
         one = slice(row, row + 1)
         alone = tag_candidates.describe_candidates(
             known,
             TextScores(scores[one], nothing._replace(text_ends=nothing.text_ends[:1])),
-            texts[one],
+            known.lexicon.number_stems(texts[one]),
             own[one],
             (found[0][one], found[1][one]),
         )

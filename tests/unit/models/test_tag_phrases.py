@@ -27,7 +27,8 @@ def test_signs_that_make_a_name_stay() -> None:
 def test_mentions_are_each_texts_own() -> None:
     """A tag that begins at the end of a text does not go on in the next one."""
     texts = ["a list of sorting", "algorithms", "", "cook, cook"]
-    found, tags = LEXICON.find_mentions([stem_text(text) for text in texts])
+    stems = LEXICON.number_stems([stem_text(text) for text in texts])
+    found, tags = LEXICON.find_mentions(stems)
     assert list(zip(found.tolist(), tags.tolist(), strict=True)) == [(0, 3), (3, 1)]
 
 
@@ -40,7 +41,7 @@ def test_the_weightiest_mentions_are_kept() -> None:
 
 
 def test_presence_is_by_stem() -> None:
-    row = LEXICON.present([stem_text("lists of cooks")])[0]
+    row = LEXICON.present(LEXICON.number_stems([stem_text("lists of cooks")]))[0]
     assert [name for name, number in LEXICON.by_stem.items() if row[number]] == [
         "cook",
         "list",

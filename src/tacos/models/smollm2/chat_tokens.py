@@ -19,7 +19,7 @@ from typing import Any
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from tacos.errors import ModelError
-from tacos.models.static_encoder import replace_surrogates
+from tacos.models.word_tokenizer import replace_surrogates
 
 START = "<|im_start|>"
 END = "<|im_end|>"

@@ -53,17 +53,17 @@ def read_ambiguous_stems() -> frozenset[str]:
 
 
 def find_loud_words(
-    columns: Mapping[str, int],
+    n_grams: Sequence[str],
     loudness: Matrix,
 ) -> list[str]:
     """Find single words with several meanings that can give a tag alone, sorted.
 
-    `columns` numbers the n-grams; `loudness` (n-grams,) is the largest score of each.
+    `loudness` (n-grams,) is the largest score of each n-gram.
     """
     ambiguous = read_ambiguous_stems()
     words: list[str] = []
-    for n_gram, column in columns.items():
-        if not n_gram.isalpha() or loudness[column] <= LOUD:
+    for n_gram, own_loudness in zip(n_grams, loudness, strict=True):
+        if not n_gram.isalpha() or own_loudness <= LOUD:
             continue
         if not ambiguous.isdisjoint(tag_phrases.stem_text(n_gram)):
             words.append(n_gram)

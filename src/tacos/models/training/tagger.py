@@ -46,6 +46,7 @@ from tacos.models import (
     tagger_files,
 )
 from tacos.models.tag_agreement import lowercase_tag, lowercase_tags
+from tacos.models.tagger_texts import TextReader
 from tacos.models.training import planted_words
 
 Matrix = npt.NDArray[np.float32]
@@ -180,7 +181,7 @@ def fit_tagger_model(
     vectors = _encode_tags(rows, lore)
     with threadpool_limits(1):
         scorer = _fit_scorer(rows, recipe)
-        known = _build_tag_table(rows, lore, vectors, list(scorer.columns))
+        known = _build_tag_table(rows, lore, vectors, scorer.n_grams.names)
         network, choice = _fit_second_look(rows, lore, vectors, recipe)
     meta: dict[str, Any] = {
         "name": recipe.name,
@@ -190,6 +191,7 @@ def fit_tagger_model(
         "fingerprints": tagger_files.fingerprint_encoders(recipe.encoder, "static"),
     }
     return tagger_files.TaggerModel(
+        reader=TextReader(scorer.n_grams, known.lexicon),
         scorer=scorer,
         known=known,
         network=network,
@@ -227,8 +229,8 @@ def _fit_scorer(
 ) -> tagger_files.TagScorer:
     """Fit the scorer, steps 1 and 2 of the module's docstring."""
     n_grams, idf = ngrams.learn_vocabulary(rows.words)
-    columns = {n_gram: number for number, n_gram in enumerate(n_grams)}
-    tf_idf = ngrams.tf_idf_matrix(rows.words, columns, idf)
+    table = ngrams.NGramTable.build(n_grams)
+    tf_idf = ngrams.tf_idf_matrix(table.number_words(rows.words), table, idf)
     near = _compute_kernel(
         rows.vectors,
         rows.vectors,
@@ -256,7 +258,7 @@ def _fit_scorer(
     )
     head = _project_features(features, near) @ duals
     return tagger_files.TagScorer(
-        columns=columns,
+        n_grams=table,
         idf=idf,
         n_gram_weights=keep_largest(tf_idf.T @ duals, recipe.n_weights),
         landmarks=landmarks,
@@ -534,17 +536,19 @@ def _prepare_fold(
     seen_rows = rows.take(seen.tolist())
     unseen_rows = rows.take(unseen.tolist())
     scorer = _fit_scorer(seen_rows, recipe)
-    known = _build_tag_table(seen_rows, lore, vectors, list(scorer.columns))
-    scores = scorer.score_texts(unseen_rows.texts, unseen_rows.vectors)
+    known = _build_tag_table(seen_rows, lore, vectors, scorer.n_grams.names)
+    words = scorer.n_grams.number_words(unseen_rows.words)
+    stems = known.lexicon.number_stems(unseen_rows.stems)
+    scores = scorer.score_texts(words, unseen_rows.vectors)
     candidates = tag_candidates.propose_candidates(
         known,
         scores.total,
-        unseen_rows.stems,
+        stems,
     )
     inputs = tag_candidates.describe_candidates(
         known,
         scores,
-        unseen_rows.stems,
+        stems,
         unseen_rows.near,
         candidates,
     )
@@ -575,9 +579,9 @@ def _describe_planted(
     Wrong is what rests on the planted word, unless the row has the tag or is close to its topic.
     """
     loudness = scorer.n_gram_weights.max(axis=1).toarray() * scorer.idf
-    idf = dict(zip(scorer.columns, scorer.idf.tolist(), strict=True))
+    idf = dict(zip(scorer.n_grams.names, scorer.idf.tolist(), strict=True))
     planted = planted_words.plant_words(
-        planted_words.find_loud_words(scorer.columns, loudness),
+        planted_words.find_loud_words(scorer.n_grams.names, loudness),
         rows.texts,
         rows.words,
         idf,
@@ -612,8 +616,9 @@ def _describe_planted_chunk(
     vectors = near
     if recipe.encoder != "static":
         vectors = encoder.load(recipe.encoder).encode(texts)
-    stems = [tag_phrases.stem_text(text) for text in texts]
-    scores = scorer.score_texts(texts, vectors)
+    read = TextReader(scorer.n_grams, known.lexicon).read(texts)
+    stems = read.stems
+    scores = scorer.score_texts(read.words, vectors)
     candidates = tag_candidates.propose_candidates(
         known,
         scores.total,
@@ -653,7 +658,7 @@ def _rests_on_planted(
     tags, mentioned = candidates
     column = np.where(tags >= 0, known.columns[tags], -1)
     n_gram = tag_evidence.find_loudest(scores.by_words, column).n_grams
-    n_grams = list(scorer.columns)
+    n_grams = scorer.n_grams.names
     rests = np.zeros(tags.shape, dtype=np.bool_)
     for number, one in enumerate(planted):
         (stem,) = tag_phrases.stem_text(one.word)
@@ -758,7 +763,7 @@ def freeze_tagger(
     meta = {
         **made.meta,
         "gamma": scorer.gamma,
-        "n_grams": list(scorer.columns),
+        "n_grams": list(scorer.n_grams.names),
         "tags": list(lexicon.tags),
         "stems": lexicon.weights,
         "rare": lexicon.rare,

@@ -21,9 +21,9 @@ def test_the_list_holds_stems() -> None:
 
 
 def test_only_loud_words_with_several_meanings_are_planted() -> None:
-    columns = {"python": 0, "machine": 1, "photosynthesis": 2, "a python": 3}
+    n_grams = ["python", "machine", "photosynthesis", "a python"]
     loudness = np.array([5.0, 0.5, 5.0, 5.0], dtype=np.float32)
-    assert find_loud_words(columns, loudness) == ["python"]
+    assert find_loud_words(n_grams, loudness) == ["python"]
 
 
 def test_short_texts_and_texts_with_the_word_are_left_alone() -> None:
