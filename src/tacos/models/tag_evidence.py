@@ -42,13 +42,13 @@ class Contributions(NamedTuple):
         """Sum up what the n-grams say, float32 (texts, learned tags)."""
         listed = sp.csr_array(
             (
-                self.values.astype(np.float64),
+                self.values,
                 self.columns,
                 np.concatenate([np.zeros(1, dtype=np.int32), self.text_ends]),
             ),
             shape=(len(self.text_ends), self.width),
         )
-        return np.asarray(listed.toarray(), dtype=np.float32)
+        return np.asarray(listed.toarray())
 
 
 class EvidenceTable(NamedTuple):
