@@ -51,8 +51,8 @@ class Figure:
     basis: str
     """What it rests on: "1,000 selected rows of 51,760"."""
     draw: Callable[[], Markup] = field(compare=False)
-    """Draws it as an SVG. Not before the page is written: what draws takes 250 MB, and the pool that
-    the figures are made from may take more.
+    """Draws it as an SVG. Not before the page is written: what draws takes 250 MB, and the pool
+    that the figures are made from may take more.
     """
     table: DataTable
     points: Sequence[HoverPoint] = field(default=())

@@ -155,7 +155,8 @@ def test_fingerprints_depend_on_the_models_files_and_on_no_code() -> None:
     assert encoder.load("static").fingerprint == static
     assert minilm_encoder.MiniLM().fingerprint == f"minilm-{weights.SHA256[:16]}-256"
     files = hash_data_files(*tagger_files.FILES)
-    assert tagger.load().fingerprint == f"tagger-{files}-{static}-{static}"
+    own = f"{tagger.ARITHMETIC_VERSION}-{files}"
+    assert tagger.load().fingerprint == f"tagger-{own}-{static}-{static}"
     version = f"{judge.FEATURES_VERSION}.{judge.ARITHMETIC_VERSION}"
     own = f"{version}-{hash_data_files(*judge.FILES)}"
     assert judge.load().fingerprint == f"judge-{own}-{static}"

@@ -109,8 +109,9 @@ def take_covering(
 def order_rows(rows: GainRows) -> GainOrder:
     """What any number of selections from these rows share."""
     order = _order_by_quality(rows.quality)
-    n_tags = rows.tags.count_tags()
-    n_tags = np.minimum(n_tags, GONE - 1, out=n_tags).astype(np.uint16)
+    counts = rows.tags.count_tags()
+    n_tags = np.minimum(counts, GONE - 1, out=counts).astype(np.uint16)
+    del counts
     in_order = rows.samples[order]
     has_place = np.zeros(rows.tags.n_rows, np.bool_)
     has_place[rows.samples] = True
