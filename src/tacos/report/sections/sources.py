@@ -7,12 +7,8 @@ from typing import Any
 import polars as pl
 
 from tacos.methods.measures.value_shares import bound_share
-from tacos.pipeline.steps.matched_rows import (
-    has_distinct_ids,
-    match_rows,
-    sort_by_id,
-)
-from tacos.pipeline.steps.pool import encode_ids
+from tacos.pipeline.steps.matched_rows import has_distinct_ids, match_rows
+from tacos.pipeline.steps.pool import find_newest_scores, read_scores
 from tacos.report.figure_texts import format_score, format_share
 from tacos.report.page_parts import DataTable, Section
 from tacos.report.report_input import ReportInput
@@ -67,11 +63,8 @@ def _tabulate(source: ReportInput) -> pl.DataFrame:
         rows = source.pool.select(*columns, "grade")
     else:
         rows = source.pool.select(*columns, grade=pl.lit(None, pl.Float64))
-    scores = match_rows(
-        source.pool["id"], sort_by_id(encode_ids(_average_scores(source), source.codes))
-    )
     table = (
-        rows.hstack(scores)
+        rows.with_columns(_average_scores(source))
         .group_by("source")
         .agg(
             n=pl.len(),
@@ -88,12 +81,22 @@ def _tabulate(source: ReportInput) -> pl.DataFrame:
     )
 
 
-def _average_scores(source: ReportInput) -> pl.DataFrame:
-    """id and score: a row may have a score in each of several clusters."""
-    scores = source.made.scores.select("id", "score").drop_nulls()
-    if has_distinct_ids(scores):
-        return scores
-    return scores.group_by("id").agg(pl.col("score").mean())
+def _average_scores(source: ReportInput) -> pl.Series:
+    """What the selection went by, of each row of the pool (null: not rated): the mean over clusters
+    where a row has a score in several.
+    """
+    pool = source.pool
+    newest = find_newest_scores(source.artifacts)
+    if source.request.by == "grade" and "grade" in pool.columns:
+        return pool["grade"].alias("score")
+    if newest is None:
+        return pl.repeat(None, pool.height, dtype=pl.Float64, eager=True).alias("score")
+    scores = read_scores(
+        source.artifacts[newest], ("id", "score"), pool["id"], source.codes
+    ).drop_nulls("score")
+    if not has_distinct_ids(scores):
+        scores = scores.group_by("id").agg(pl.col("score").mean()).sort("id")
+    return match_rows(pool["id"], scores)["score"]
 
 
 def _format_line(
