@@ -38,7 +38,12 @@ class RowTags:
 
     def count_carriers(self) -> Ints:
         """Rows with each tag, shape (tags,)."""
-        return np.bincount(self.numbers, minlength=self.n_tags)
+        n_carriers = np.zeros(self.n_tags, np.int64)
+        # All at once, they would be copied as numbers of 8 bytes.
+        for first in range(0, len(self.numbers), N_AT_ONCE):
+            some = self.numbers[first : first + N_AT_ONCE]
+            n_carriers += np.bincount(some, minlength=self.n_tags)
+        return n_carriers
 
     def count_tags(self) -> Ints:
         """The number of tags of each row, shape (rows,)."""

@@ -83,7 +83,14 @@ def order_columns(columns: list[pl.Series], order: Ints) -> pl.DataFrame:
     columns.reverse()
     ordered = []
     while columns:
-        ordered.append(columns.pop().rechunk().gather(order))
+        column = columns.pop().rechunk()
+        # Lists that are taken all at once need the places of all their items beside them.
+        parts = [
+            column.gather(order[first : first + N_AT_ONCE])
+            for first in range(0, max(len(order), 1), N_AT_ONCE)
+        ]
+        del column
+        ordered.append(pl.concat(parts, rechunk=True))
     return pl.DataFrame(ordered)
 
 
