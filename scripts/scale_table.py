@@ -21,8 +21,8 @@ N_CORES = 2
 SELECTED = 0.01
 """Of the rows."""
 MEASURED_ROWS = 100_000
-"""What is computed for more rows is marked by a star: of these, only a million by the embedded
-models on one machine were run.
+"""What is computed for more rows is marked by a star: of these, only a million and 10 million by
+the embedded models on one machine were run.
 """
 
 
@@ -30,15 +30,15 @@ models on one machine were run.
 class Rates:
     """What was measured; `benchmarks/RESULTS.md` says how."""
 
-    spread_ms: float = 1.1
-    """CPU of all row-wise stages per row: 538 s on two cores for a million rows (Scale)."""
-    serial_ms: float = 0.03
-    """CPU of shortlist, rating, selecting and report per row, on one core (Scale)."""
+    spread_ms: float = 0.5
+    """CPU of all row-wise stages per row: 2,499 s on two cores for 10 million rows (Scale)."""
+    serial_ms: float = 0.054
+    """All other stages, start and report per row, on one core (Scale)."""
     base_mb: float = 850.0
     """Main process without rows: models, figures of the report (Scale)."""
-    bytes_per_row: float = 265.0
+    bytes_per_row: float = 125.0
     """Main process while it selects and reports (Scale)."""
-    disk_per_row: float = 590.0
+    disk_per_row: float = 540.0
     """Bytes of a run directory (Scale)."""
     questions_per_selected: float = 24.3
     """To a judge that compares, in its first round, at most (`--dry-run`, 10,000 rows)."""

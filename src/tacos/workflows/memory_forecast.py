@@ -13,7 +13,7 @@ from tacos.errors import ConfigError
 
 MAIN = 850e6
 """Bytes of the main process without rows: models, figures of the report."""
-PER_ROW = 265.0
+PER_ROW = 125.0
 """Bytes that it holds of each row at most."""
 PER_WORKER = 470e6
 """Bytes of a worker process that tags and grades."""
