@@ -22,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from bench_select import memory
+from process_memory import PeakMemory
 from row_generator import generate_rows
 from tacos.formats.json_rows import encode_json_row
 from tacos.formats.writing import write_rows
@@ -102,8 +102,9 @@ def measure_command(*words: object) -> dict[str, Any]:
     started = time.monotonic()
     peak = 0.0
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        watch = PeakMemory(psutil.Process(process.pid))
         while process.poll() is None:
-            peak = max(peak, memory(psutil.Process(process.pid)))
+            peak = max(peak, watch.look())
             time.sleep(0.1)
     if process.returncode:
         raise SystemExit(process.returncode)

@@ -32,7 +32,7 @@ from typing import Any
 
 import psutil
 
-from bench_select import memory
+from process_memory import PeakMemory
 from row_generator import DUPLICATES, generate_rows
 
 SECONDS = 0.2
@@ -73,8 +73,9 @@ def measure_command(
             stderr=said,
         ) as process,
     ):
+        watch = PeakMemory(psutil.Process(process.pid))
         while process.poll() is None:
-            peak = max(peak, memory(psutil.Process(process.pid)))
+            peak = max(peak, watch.look())
             time.sleep(SECONDS)
         seconds = time.monotonic() - started
         if process.returncode:

@@ -33,7 +33,7 @@ from typing import Any
 
 import psutil
 
-from bench_select import memory
+from process_memory import PeakMemory
 from row_generator import generate_rows
 from tacos.formats.writing import write_rows
 
@@ -89,9 +89,10 @@ def measure_selection(
     with subprocess.Popen(
         [str(word) for word in command], stdout=subprocess.DEVNULL
     ) as process:
+        watch = PeakMemory(psutil.Process(process.pid))
         while process.poll() is None:
             stage = find_stage(run)
-            megabytes = round(memory(psutil.Process(process.pid)) / 1e6)
+            megabytes = round(watch.look(stage) / 1e6)
             figures["peak_mb"][stage] = max(megabytes, figures["peak_mb"].get(stage, 0))
             figures["wall_s"] = round(before + time.monotonic() - started, 1)
             figures_file.write_text(json.dumps(figures))

@@ -21,20 +21,11 @@ from typing import Any
 
 import psutil
 
+from process_memory import PeakMemory
+
 ALPACA = (
     Path(__file__).parents[2] / "shared" / "data" / "corpora" / "alpaca_data.json.gz"
 )
-
-
-def memory(process: psutil.Process) -> float:
-    """Bytes of a process and its children, shared pages counted once."""
-    total = 0.0
-    for each in [process, *process.children(recursive=True)]:
-        try:
-            total += each.memory_full_info().pss
-        except psutil.Error:
-            continue
-    return total
 
 
 def timed(*words: object) -> dict[str, Any]:
@@ -45,8 +36,9 @@ def timed(*words: object) -> dict[str, Any]:
         tempfile.TemporaryFile() as printed,
         subprocess.Popen(command, stdout=printed) as process,
     ):
+        watch = PeakMemory(psutil.Process(process.pid))
         while process.poll() is None:
-            peak = max(peak, memory(psutil.Process(process.pid)))
+            peak = max(peak, watch.look())
             time.sleep(0.1)
         if process.returncode:
             raise SystemExit(process.returncode)
