@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
@@ -144,7 +144,7 @@ class Pool(AnnotatedPool):
         texts = repeats.QuestionTexts(
             self.tables["samples"],
             self.question_encoder,
-            lambda: repeats.order_by_score(table),
+            partial(repeats.list_next_best, table),
         )
         return QuestionVectors(
             texts.hash_task,

@@ -66,7 +66,7 @@ def measure_random_range(tags: pl.Series, n: int, seed: int) -> RandomRange | No
             len(lengths), min(n, len(lengths)), replace=False, shuffle=False
         )
         is_covered = np.zeros(numbered.n_tags, bool)
-        own = lengths[rows]
+        own = lengths[rows].astype(np.int64)
         # The places of all tags of the rows drawn, one row after the other
         ends = np.cumsum(own)
         offsets = np.arange(ends[-1]) - np.repeat(ends - own, own)

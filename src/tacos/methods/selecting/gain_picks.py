@@ -20,16 +20,11 @@ import numpy.typing as npt
 import polars as pl
 
 from tacos.methods.measures.tag_measures import count_expected_kinds
-from tacos.methods.selecting import coverage_floor
+from tacos.methods.selecting import coverage_floor, tag_coverage
 from tacos.methods.selecting.objective import build_objective
 from tacos.methods.selecting.preference_walk import Admission
-from tacos.methods.selecting.row_tags import RowTags
-from tacos.methods.selecting.tag_coverage import (
-    GainOrder,
-    GainRows,
-    order_rows,
-    take_rows,
-)
+from tacos.methods.selecting.row_tags import RowTags, take_rows
+from tacos.methods.selecting.tag_coverage import GainOrder, GainRows, order_rows
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -110,8 +105,9 @@ class LimitGate:
 class GainTask(NamedTuple):
     """What is selected from.
 
-    `ids` and `tags` are those of a pool, by the number of the row; `ranked` are its judged rows
-    (row, cluster, score), the better of equal gains first. `covers_pool`: the rows
+    `ids` and `tags` are those of a pool, by the number of the row; `judged` are its judged rows
+    (row, cluster, score), and `order` the place of each among them, the better of equal gains
+    first. `covers_pool`: the rows
     taken are to cover as many tags as random rows of this pool. `is_first` flags the rows of groups
     that are served first, `unjudged` are rows, with their clusters, that may come in where judged
     ones are too few.
@@ -119,7 +115,8 @@ class GainTask(NamedTuple):
 
     ids: pl.Series
     tags: RowTags
-    ranked: pl.DataFrame
+    judged: pl.DataFrame
+    order: npt.NDArray[np.uint32]
     reliability: float
     tag_price: float
     steps: Sequence[Step]
@@ -223,15 +220,17 @@ class _GainTaker:
     ) -> _GainTaker:
         """The rows of a task, the better of equal gains first."""
         quality, tag_price = build_objective(
-            task.ranked["score"].to_numpy(),
+            take_rows(task.judged["score"].to_numpy(), task.order),
             task.reliability,
             task.tag_price,
         )
-        # Rows in no cluster count in one of their own.
-        clusters = task.ranked["cluster"].cast(pl.Int32).fill_null(-1)
+        clusters = task.judged["cluster"]
+        if clusters.null_count():
+            # Rows in no cluster count in one of their own.
+            clusters = clusters.cast(pl.Int32).fill_null(-1)
         rows = GainRows(
-            task.ranked["row"].to_numpy(),
-            clusters.to_numpy(),
+            take_rows(task.judged["row"].to_numpy(), task.order),
+            take_rows(clusters.to_numpy(), task.order),
             quality,
             task.tags,
         )
@@ -240,7 +239,7 @@ class _GainTaker:
             chosen = np.flatnonzero(task.is_first[rows.samples])
             some = GainRows(
                 rows.samples[chosen],
-                clusters.to_numpy()[chosen],
+                rows.clusters[chosen],
                 quality[chosen],
                 task.tags,
             )
@@ -280,7 +279,7 @@ class _GainTaker:
         if room is not None:
             n_in = Counter(pick.cluster for pick in picks.values())
             room = {cluster: most - n_in[cluster] for cluster, most in room.items()}
-        places = take_rows(
+        places = tag_coverage.take_rows(
             ordered,
             n - len(picks),
             room,
@@ -291,7 +290,7 @@ class _GainTaker:
         if number_of is not None:
             places = number_of[places].tolist()
         taken = dict(picks)
-        chosen = self.task.ranked[places]
+        chosen = self.task.judged[self.task.order[places]]
         ids = self.task.ids.gather(chosen["row"]).to_list()
         for id_, (row, cluster, score) in zip(ids, chosen.rows(), strict=True):
             taken[row] = Pick(id_, cluster, score, step.rule)

@@ -65,14 +65,17 @@ def build_objective(
     Objective(quality=array([0., 0.]), tag_price=3.0)
     """
     scores = np.asarray(score, np.float64)
-    deviation = scores - scores.mean() if len(scores) else scores
+    mean = float(scores.mean()) if len(scores) else 0.0
     spread = float(scores.std()) if len(scores) else 0.0
     # Scores that are all the same, but for rounding, say nothing about any row.
-    smallest = 1e-9 * float(np.abs(scores).max(initial=0.0))
+    farthest = max(scores.max(initial=0.0), -scores.min(initial=0.0))
+    smallest = 1e-9 * float(farthest)
     is_flat = spread <= smallest
     points_per_score = 0.0 if is_flat else SPREAD * math.sqrt(reliability) / spread
-    # + 0.0 makes no row worth -0.0 points.
-    quality = deviation * points_per_score + 0.0
+    # In place: there may be millions of rows.
+    quality = scores - mean
+    quality *= points_per_score
+    quality += 0.0  # no row is worth -0.0 points
     return Objective(quality, (1.0 - reliability) * tag_price)
 
 

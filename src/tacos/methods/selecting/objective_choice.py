@@ -19,7 +19,7 @@ from tacos.methods.selecting.gain_picks import (
 )
 from tacos.methods.selecting.limits import GroupBound
 from tacos.methods.selecting.preference_walk import Admission
-from tacos.methods.selecting.row_tags import number_tags
+from tacos.methods.selecting.row_tags import number_tags, take_rows
 from tacos.methods.selecting.strategy_inputs import LimitSet, StrategyInputs
 
 Bools = npt.NDArray[np.bool_]
@@ -45,11 +45,9 @@ def choose_by_gain(
     limits: LimitSet,
 ) -> GainChoice:
     """At most n rows of a settled pool: must-keep rows, the largest gains, then unjudged rows."""
-    judged = _number_judged_rows(table, extras)
     # The pool is sorted by id.
-    ranked = quotas.rank_judged_rows(
-        judged, seed, key="row", keeps_chance=extras.reliability == 0
-    )
+    judged = quotas.sort_judged_rows(_number_judged_rows(table, extras), key="row")
+    order = _order_judged_rows(judged, seed, extras.reliability)
     sizes = extras.sizes or count_by_cluster(table)
     rule = quotas.QuotaRule(
         extras.quota,
@@ -60,7 +58,8 @@ def choose_by_gain(
     task = quotas.build_gain_task(
         table["id"],
         number_tags(table["tags"]),
-        ranked,
+        judged,
+        order,
         quotas.compute_quotas(sizes, n, extras.quota),
         rule,
     )
@@ -77,13 +76,25 @@ def choose_by_gain(
         build_gate=build_gate,
     )
     kept_rows = _find_rows(table, keep).select("id", "row")
-    judged_kept = ranked.join(kept_rows, on="row", maintain_order="left")
-    kept = quotas.pick_must_keep(judged_kept, keep)
+    is_kept = judged["row"].is_in(kept_rows["row"].implode()).to_numpy()
+    judged_kept = judged[order[take_rows(is_kept, order)]]
+    best_first = judged_kept.join(kept_rows, on="row", maintain_order="left")
+    kept = quotas.pick_must_keep(best_first, keep)
     row_of = dict(kept_rows.iter_rows())
-    # The task has what it needs of them.
-    del judged, ranked
+    del judged, order, is_kept  # the task has what it needs of them
     done = pick_by_gain({row_of[id_]: pick for id_, pick in kept.items()}, n, task)
     return _build_choice(done, table["id"].dtype)
+
+
+def _order_judged_rows(
+    judged: pl.DataFrame, seed: int, reliability: float
+) -> npt.NDArray[np.uint32]:
+    """The places of judged rows: the better of equal gains first, shape (rows,)."""
+    chance = quotas.draw_chance(judged, seed)
+    if reliability == 0:
+        # The earlier one is taken. Where scores say nothing, none may come first.
+        return np.argsort(chance).astype(np.uint32)
+    return quotas.order_by_score(judged, chance)
 
 
 def _number_judged_rows(table: pl.DataFrame, extras: StrategyInputs) -> pl.DataFrame:

@@ -28,6 +28,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from tacos.counts import count_words
@@ -42,6 +43,8 @@ from tacos.methods.selecting.gain_picks import (
 from tacos.methods.selecting.row_tags import RowTags, number_tags
 from tacos.records import SELECTION
 
+Floats = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.uint32]
 Quota = Literal["none", "ascending-size", "square-root", "proportional", "equal"]
 POWERS = {"none": 1.0, "square-root": 0.5, "proportional": 1.0, "equal": 0.0}
 """A cluster's weight is its size to this power. `none` sets no quotas; what its clusters give is
@@ -147,22 +150,33 @@ def rank_judged_rows(
     `key` is the column that sorts samples as their ids do. With `keeps_chance`, the number that
     decides between equal scores is a column, `chance`.
     """
+    judged = sort_judged_rows(scores, key)
+    chance = draw_chance(judged, seed)
+    if keeps_chance:
+        judged = judged.with_columns(chance=chance)
+    return judged.select(pl.all().gather(order_by_score(judged, chance)))
+
+
+def sort_judged_rows(scores: pl.DataFrame, key: str = "id") -> pl.DataFrame:
+    """The rows with a score, sorted by `key` and cluster."""
     score = pl.col("score")
     has_score = score.is_not_null() & score.is_not_nan()
     is_judged = scores.select(has_score).to_series()
     # A copy of a large table takes much memory, and most need none.
     judged = scores if is_judged.all() else scores.filter(is_judged)
     # Sorted before chance is drawn: it must not depend on the order of the table.
-    if not _is_ascending(judged[key]):
-        judged = judged.sort(key, "cluster")
-    chance = np.random.default_rng(seed).random(judged.height)
+    return judged if _is_ascending(judged[key]) else judged.sort(key, "cluster")
+
+
+def draw_chance(judged: pl.DataFrame, seed: int) -> Floats:
+    """A number for each row of `sort_judged_rows`, shape (rows,)."""
+    return np.random.default_rng(seed).random(judged.height)
+
+
+def order_by_score(judged: pl.DataFrame, chance: Floats) -> Numbers:
+    """The places of judged rows, the best first, equal ones by chance, shape (rows,)."""
     places = np.lexsort((chance, -judged["score"].to_numpy()))
-    order = pl.Series(places.astype(np.uint32))
-    if keeps_chance:
-        judged = judged.with_columns(chance=chance)
-    # In a large table, each takes as much memory as a column.
-    del chance, places
-    return judged.select(pl.all().gather(order))
+    return places.astype(np.uint32)
 
 
 def _is_ascending(keys: pl.Series) -> bool:
@@ -347,24 +361,24 @@ def _pick_by_score(
 def build_gain_task(
     ids: pl.Series,
     tags: RowTags,
-    ranked: pl.DataFrame,
+    judged: pl.DataFrame,
+    order: Numbers,
     share: Mapping[int, int],
     rule: QuotaRule,
 ) -> GainTask:
     """What the objective takes from: rows within the quotas, then from any cluster.
 
-    `ids` and `tags` are those of the pool, whose row numbers `ranked` has (row); without a
-    reliability, `ranked` has `chance`, too.
+    `ids` and `tags` are those of the pool, whose row numbers `judged` has (row, cluster, score);
+    `order` are the places of judged rows, the better of equal gains first.
     """
-    # Of equal gains the earlier row is taken. Where scores say nothing, none may come first.
-    ordered = ranked.sort("chance") if rule.reliability == 0 else ranked
     steps = [Step("gain", None)]
     if rule.quota != "none":
         steps = [Step("quota", share), Step("remainder", None)]
     return GainTask(
         ids,
         tags,
-        ordered.select("row", "cluster", "score"),
+        judged.select("row", "cluster", "score"),
+        order,
         rule.reliability,
         rule.tag_price,
         steps,
@@ -384,10 +398,16 @@ def _pick_by_gain(
     ids = pl.concat([own, ranked["id"]])
     pool = pl.DataFrame({"id": ids.unique(maintain_order=True)}).with_row_index("row")
     own_tags = [list(tags.get(id_, ())) for id_ in pool["id"]]
+    numbered = ranked.join(pool, on="id", how="left", maintain_order="left")
+    # Of equal gains the earlier row is taken. Where scores say nothing, none may come first.
+    order = np.arange(numbered.height, dtype=np.uint32)
+    if rule.reliability == 0:
+        order = numbered["chance"].arg_sort().to_numpy()
     task = build_gain_task(
         pool["id"],
         number_tags(pl.Series("tags", own_tags, pl.List(pl.String))),
-        ranked.join(pool, on="id", how="left", maintain_order="left"),
+        numbered,
+        order,
         share,
         rule,
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 Ints = npt.NDArray[np.int64]
+T = TypeVar("T", bound=np.generic)
 
 N_AT_ONCE = 100_000
 """Rows whose tags are looked at together."""
@@ -20,11 +21,12 @@ N_AT_ONCE = 100_000
 class RowTags:
     """The distinct tags of each row: those of row i are `numbers[starts[i]:starts[i + 1]]`.
 
-    `numbers` has shape (tags of all rows,), `starts` shape (rows + 1,); a number is below `n_tags`.
+    `numbers` has shape (tags of all rows,), `starts` shape (rows + 1,), 4 bytes each where that is
+    enough; a number is below `n_tags`.
     """
 
     numbers: npt.NDArray[np.uint32]
-    starts: Ints
+    starts: npt.NDArray[Any]
     n_tags: int
 
     @property
@@ -45,7 +47,7 @@ class RowTags:
             n_carriers += np.bincount(some, minlength=self.n_tags)
         return n_carriers
 
-    def count_tags(self) -> Ints:
+    def count_tags(self) -> npt.NDArray[Any]:
         """The number of tags of each row, shape (rows,)."""
         return np.diff(self.starts)
 
@@ -73,7 +75,7 @@ class RowTags:
         """The tags of rows, one after another, and the place in `rows` of each, block by block."""
         for first in range(0, len(rows), N_AT_ONCE):
             some = rows[first : first + N_AT_ONCE]
-            starts = self.starts[some]
+            starts = self.starts[some].astype(np.int64)
             counts = self.starts[some + 1] - starts
             ends = np.cumsum(counts)
             moved = np.repeat(starts - (ends - counts), counts)
@@ -101,5 +103,17 @@ def number_tags(tags: pl.Series) -> RowTags:
         counts.append(n_distinct.cast(pl.UInt32).to_numpy())
         occurrences = distinct.explode().drop_nulls().cast(kinds)
         numbers.append(occurrences.to_physical().cast(pl.UInt32).to_numpy())
-    starts = np.cumsum(np.concatenate(counts), dtype=np.int64)
+    n_all = sum(map(len, numbers))
+    is_small = n_all <= np.iinfo(np.uint32).max
+    starts = np.cumsum(
+        np.concatenate(counts), dtype=np.uint32 if is_small else np.int64
+    )
     return RowTags(np.concatenate(numbers), starts, len(names))
+
+
+def take_rows(values: npt.NDArray[T], rows: npt.NDArray[Any]) -> npt.NDArray[T]:
+    """`values[rows]`, shape (rows,), without a copy of `rows` as numbers of 8 bytes."""
+    taken = np.empty(len(rows), values.dtype)
+    for first in range(0, len(rows), N_AT_ONCE):
+        taken[first : first + N_AT_ONCE] = values[rows[first : first + N_AT_ONCE]]
+    return taken

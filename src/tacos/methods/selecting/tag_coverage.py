@@ -21,16 +21,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tacos.methods.selecting.row_tags import RowTags, number_tags
+from tacos.methods.selecting import row_tags
+from tacos.methods.selecting.row_tags import N_AT_ONCE, RowTags, number_tags
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.uint16]
 Numbers = npt.NDArray[np.uint32]
 Row = tuple[str, int, float]
@@ -49,8 +49,8 @@ class GainRows(NamedTuple):
     those of the samples, by their number.
     """
 
-    samples: Ints
-    clusters: Ints
+    samples: npt.NDArray[Any]
+    clusters: npt.NDArray[Any]
     quality: Floats
     tags: RowTags
 
@@ -58,16 +58,26 @@ class GainRows(NamedTuple):
 @dataclass(frozen=True)
 class GainOrder:
     """Rows by quality, the best first, of equal ones the earlier: `order` has the place of each,
-    shape (places,), `n_tags` its number of tags; `carriers` are, tag by tag, the rows with it, by
-    their number in this order.
+    shape (places,) (None: they stand in this order), `n_tags` its number of tags; `carriers` are,
+    tag by tag, the rows with it, by their number in this order.
     """
 
     rows: GainRows
-    order: Numbers
+    order: Numbers | None
     n_tags: Counts
     carriers: RowTags
     is_unique: bool
     """Whether no sample stands in two clusters."""
+
+    def find_place(self, number: int) -> int:
+        """The place of a row, by its number in this order."""
+        return number if self.order is None else int(self.order[number])
+
+    def arrange(self, column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """A column of `rows` in this order, shape (places,)."""
+        if self.order is None:
+            return column
+        return row_tags.take_rows(column, self.order)
 
 
 class Gate(Protocol):
@@ -112,23 +122,32 @@ def order_rows(rows: GainRows) -> GainOrder:
     counts = rows.tags.count_tags()
     n_tags = np.minimum(counts, GONE - 1, out=counts).astype(np.uint16)
     del counts
-    in_order = rows.samples[order]
-    has_place = np.zeros(rows.tags.n_rows, np.bool_)
-    has_place[rows.samples] = True
+    in_order = rows.samples
+    if order is not None:
+        in_order = row_tags.take_rows(in_order, order)
     return GainOrder(
         rows,
         order,
-        n_tags[in_order],
+        row_tags.take_rows(n_tags, in_order),
         rows.tags.list_carriers(in_order),
-        is_unique=int(has_place.sum()) == len(order),
+        is_unique=_count_distinct(rows.samples, rows.tags.n_rows) == len(in_order),
     )
 
 
-def _order_by_quality(quality: Floats) -> Numbers:
-    """The places of rows, the best first, of equal ones the earlier, shape (rows,)."""
+def _count_distinct(samples: npt.NDArray[Any], n_samples: int) -> int:
+    """How many different samples there are, of so many."""
+    has_place = np.zeros(n_samples, np.bool_)
+    for first in range(0, len(samples), N_AT_ONCE):
+        has_place[samples[first : first + N_AT_ONCE]] = True
+    return int(has_place.sum())
+
+
+def _order_by_quality(quality: Floats) -> Numbers | None:
+    """The places of rows, the best first, of equal ones the earlier, shape (rows,); None where they
+    stand in this order, as rows do that were ranked by score.
+    """
     if (quality[1:] <= quality[:-1]).all():
-        # Rows that were ranked by score stand in this order.
-        return np.arange(len(quality), dtype=np.uint32)
+        return None
     return np.argsort(-quality, kind="stable").astype(np.uint32)
 
 
@@ -148,12 +167,13 @@ def take_rows(
     rows = ordered.rows
     n_left = None if room is None else Counter(room)
     waiting = _Waiting(ordered, price)
-    waiting.remove_rows(np.isin(rows.samples[ordered.order], list(start)))
+    if len(start):
+        waiting.remove_rows(np.isin(ordered.arrange(rows.samples), list(start)))
     for sample in start:
         waiting.cover(rows.tags.of(sample))
     if n_left is not None:
         is_open = [cluster for cluster, n_rows in n_left.items() if n_rows > 0]
-        waiting.remove_rows(~np.isin(rows.clusters[ordered.order], is_open))
+        waiting.remove_rows(~np.isin(ordered.arrange(rows.clusters), is_open))
 
     taken: list[int] = []
     while len(taken) < n:
@@ -172,7 +192,7 @@ def take_rows(
         if n_left is not None:
             n_left[cluster] -= 1
             if n_left[cluster] == 0:
-                waiting.remove_rows(rows.clusters[ordered.order] == cluster)
+                waiting.remove_rows(ordered.arrange(rows.clusters) == cluster)
     return taken
 
 
@@ -182,6 +202,10 @@ class _Waiting:
     def __init__(self, ordered: GainOrder, price: float) -> None:
         self._ordered = ordered
         self._price = price
+        quality = ordered.rows.quality
+        self._best_quality = (
+            float(quality[ordered.find_place(0)]) if len(quality) else 0.0
+        )
         # Where tags are worth nothing, all rows have the same count.
         n_new = ordered.n_tags if price else np.zeros_like(ordered.n_tags)
         self._n_new = n_new.copy()
@@ -194,18 +218,17 @@ class _Waiting:
     def find_best(self) -> int | None:
         """The place of the row with the largest gain, of equal ones the earlier; None without."""
         quality = self._ordered.rows.quality
-        order = self._ordered.order
-        n_rows = len(order)
+        n_rows = len(quality)
         best = (np.inf, n_rows)
         for count in range(len(self._first) - 1, -1, -1):
             # The first of all has the best quality.
-            if n_rows and best[0] < -(float(quality[order[0]]) + self._price * count):
+            if n_rows and best[0] < -(self._best_quality + self._price * count):
                 break
             number = _find_count(self._n_new, count, self._first[count])
             self._first[count] = number
             if number == n_rows:
                 continue
-            place = int(order[number])
+            place = self._ordered.find_place(number)
             gain = float(quality[place]) + self._price * count
             if (-gain, place) < best:
                 best = (-gain, place)
@@ -217,7 +240,7 @@ class _Waiting:
         if self._ordered.is_unique:
             self._n_new[self._last] = GONE
             return
-        samples = self._ordered.rows.samples[self._ordered.order]
+        samples = self._ordered.arrange(self._ordered.rows.samples)
         self.remove_rows(samples == samples[self._last])
 
     def remove_rows(self, flags: npt.NDArray[np.bool_]) -> None:
@@ -231,15 +254,20 @@ class _Waiting:
         for tag in tags[~self._is_covered[tags]]:
             self._is_covered[tag] = True
             carriers = self._ordered.carriers.of(int(tag))
-            counts = self._n_new[carriers]
-            is_waiting = counts != GONE
-            carriers = carriers[is_waiting]
-            counts = counts[is_waiting] - 1
-            self._n_new[carriers] = counts
-            for count in np.unique(counts).tolist():
-                # The carriers of a tag are in order.
-                first = int(carriers[np.argmax(counts == count)])
-                self._first[count] = min(self._first[count], first)
+            # In slices: a tag may be one of millions of rows.
+            for first in range(0, len(carriers), N_AT_ONCE):
+                self._lower_counts(carriers[first : first + N_AT_ONCE])
+
+    def _lower_counts(self, carriers: Numbers) -> None:
+        """One new tag less for these rows, by their numbers in order."""
+        counts = self._n_new[carriers]
+        is_waiting = counts != GONE
+        carriers = carriers[is_waiting]
+        counts = counts[is_waiting] - 1
+        self._n_new[carriers] = counts
+        for count in np.unique(counts).tolist():
+            first = int(carriers[np.argmax(counts == count)])
+            self._first[count] = min(self._first[count], first)
 
 
 def _find_count(counts: Counts, count: int, start: int) -> int:
@@ -249,9 +277,9 @@ def _find_count(counts: Counts, count: int, start: int) -> int:
         return start
     size = BLOCK
     while start < len(counts):
-        found = np.flatnonzero(counts[start : start + size] == count)
-        if len(found):
-            return start + int(found[0])
+        is_found = counts[start : start + size] == count
+        if is_found.any():
+            return start + int(is_found.argmax())
         start += size
         size *= 2
     return len(counts)

@@ -22,6 +22,8 @@ MAX_CHARS = 600
 """What is read of a question and of a response."""
 N_AHEAD = 1_000
 """Rows whose texts are read with that of a row that nobody foresaw."""
+N_AT_ONCE = 500_000
+"""Rows whose scores are looked at together."""
 CONVERSATIONS = pl.Schema({"id": pl.String, "conversation": pl.UInt32})
 
 
@@ -39,10 +41,19 @@ def find_conversations(samples: Table) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=CONVERSATIONS, orient="row")
 
 
-def order_by_score(rows: pl.DataFrame) -> pl.Series:
-    """The ids of rows with a score, the best first."""
-    order = rows["score"].arg_sort(descending=True, nulls_last=True)
-    return rows["id"].gather(order)
+def list_next_best(rows: pl.DataFrame, id_: RowId, n: int) -> pl.Series:
+    """The ids of n rows (id, score) whose scores come next after that of a row."""
+    own = rows.lazy().filter(pl.col("id") == id_).select("score").collect()["score"]
+    ids = rows["id"].clear()
+    if own.is_empty() or own[0] is None:
+        return ids
+    is_next = pl.col("score") <= own[0]
+    # In slices: a pool may have millions of rows.
+    best = [
+        some.lazy().filter(is_next).top_k(n, by="score").collect()
+        for some in rows.select("id", "score").iter_slices(N_AT_ONCE)
+    ]
+    return pl.concat(best).top_k(n, by="score")["id"]
 
 
 def _read_turns(samples: Table, *, is_long: bool) -> Iterator[tuple[str, Turns]]:
@@ -68,13 +79,13 @@ class QuestionTexts:
     """The texts of rows that may be compared; their keys and vectors, made once.
 
     Few of them are compared: texts are read when they are asked for, with the texts of the rows
-    that come next in `list_ids`, and of those that were foreseen.
+    `list_next` gives, and of those that were foreseen.
     """
 
     samples: Table
     encoder: QuestionEncoder
-    list_ids: Callable[[], pl.Series]
-    """Gives the rows, in the order in which they will probably be asked about."""
+    list_next: Callable[[RowId, int], pl.Series]
+    """Gives so many rows that will probably be asked about after this one."""
     codes: RowCodes | None = None
     """How ids are written as numbers; None where they are texts."""
     _n_ahead: int = N_AHEAD
@@ -111,13 +122,10 @@ class QuestionTexts:
     def _read(self, id_: RowId) -> QuestionText:
         """The text of a row."""
         if id_ not in self._texts:
-            # Not kept: there are as many as rows.
-            ids = self.list_ids()
-            place = (ids == id_).arg_max() or 0
-            ahead = ids.slice(place, self._n_ahead)
+            ahead = self.list_next(id_, self._n_ahead)
             # The samples are read again each time: the next time, more of them.
             self._n_ahead *= 2
-            self._read_texts(pl.concat([pl.Series("id", [id_], ids.dtype), ahead]))
+            self._read_texts(pl.concat([pl.Series("id", [id_], ahead.dtype), ahead]))
         return self._texts[id_]
 
     def _read_texts(self, wanted: pl.Series) -> None:

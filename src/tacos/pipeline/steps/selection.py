@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -182,7 +182,7 @@ class PoolSelection(AnnotatedPool):
             texts = repeats.QuestionTexts(
                 self.tables["samples"],
                 self.encoder,
-                lambda: repeats.order_by_score(scores),
+                partial(repeats.list_next_best, scores),
                 self.codes,
             )
             questions = QuestionVectors(
