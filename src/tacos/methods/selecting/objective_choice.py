@@ -19,7 +19,7 @@ from tacos.methods.selecting.gain_picks import (
 )
 from tacos.methods.selecting.limits import GroupBound
 from tacos.methods.selecting.preference_walk import Admission
-from tacos.methods.selecting.row_tags import number_tags, take_rows
+from tacos.methods.selecting.row_tags import RowTags, number_tags, take_rows
 from tacos.methods.selecting.strategy_inputs import LimitSet, StrategyInputs
 
 Bools = npt.NDArray[np.bool_]
@@ -57,7 +57,7 @@ def choose_by_gain(
     )
     task = quotas.build_gain_task(
         table["id"],
-        number_tags(table["tags"]),
+        _number_tags(table, extras),
         judged,
         order,
         quotas.compute_quotas(sizes, n, extras.quota),
@@ -84,6 +84,15 @@ def choose_by_gain(
     del judged, order, is_kept  # the task has what it needs of them
     done = pick_by_gain({row_of[id_]: pick for id_, pick in kept.items()}, n, task)
     return _build_choice(done, table["id"].dtype)
+
+
+def _number_tags(table: pl.DataFrame, extras: StrategyInputs) -> RowTags:
+    """The tags of the rows of a settled pool."""
+    if extras.tags is None:
+        return number_tags(table["tags"])
+    # Rows that were left out of the pool would have moved all others.
+    assert extras.tags.n_rows == table.height
+    return extras.tags
 
 
 def _order_judged_rows(

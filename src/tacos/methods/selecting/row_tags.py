@@ -51,6 +51,18 @@ class RowTags:
         """The number of tags of each row, shape (rows,)."""
         return np.diff(self.starts)
 
+    def arrange(self, rows: npt.NDArray[Any]) -> RowTags:
+        """The tags of these rows, in their order: shape (rows,)."""
+        counts = take_rows(self.count_tags(), rows)
+        starts = np.zeros(len(rows) + 1, self.starts.dtype)
+        np.cumsum(counts, out=starts[1:], dtype=starts.dtype)
+        numbers = np.empty(starts[-1], np.uint32)
+        first = 0
+        for _, tags in self._gather(rows):
+            numbers[first : first + len(tags)] = tags
+            first += len(tags)
+        return RowTags(numbers, starts, self.n_tags)
+
     def list_carriers(self, rows: npt.NDArray[Any]) -> RowTags:
         """The places in `rows` of those with each tag, in order: `numbers` are places, `starts` has
         shape (tags + 1,).

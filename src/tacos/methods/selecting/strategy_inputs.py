@@ -17,6 +17,7 @@ from tacos.methods.selecting.limits import GroupBound, build_rooms
 from tacos.methods.selecting.near_duplicates import NearDuplicates
 from tacos.methods.selecting.preference_walk import Admission
 from tacos.methods.selecting.repeated_tasks import RepeatedTasks
+from tacos.methods.selecting.row_tags import RowTags
 
 Vectors = npt.NDArray[np.float32]
 
@@ -45,7 +46,8 @@ class StrategyInputs:
     is what one more tag is worth, and `reliability` how much the scores say (`objective`). `fill`
     are unjudged rows that may come after all that the strategy `tacos` takes. With `partial`, too
     few rows are an error only if they leave an exact quota or a band of lengths short. `name_id`
-    says what a row is called in a reason, where ids are numbers.
+    says what a row is called in a reason, where ids are numbers. `tags` are those of the pool's
+    rows, sorted by id, where the pool has no column of them.
     """
 
     ids: Sequence[RowId] = ()
@@ -62,6 +64,7 @@ class StrategyInputs:
     reliability: float = 1.0
     questions: QuestionVectors | None = None
     name_id: Callable[[RowId], str] = str
+    tags: RowTags | None = None
 
 
 @dataclass(frozen=True)

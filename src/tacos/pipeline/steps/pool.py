@@ -442,18 +442,21 @@ def build_sample_rows(
     homes: Iterable[pl.DataFrame] | None,
     grades: Iterable[pl.DataFrame] | None = None,
     codes: RowCodes | None = None,
+    *,
+    has_tags: bool = True,
 ) -> pl.DataFrame:
     """A row per sample, sorted by id: id, length, source, tags, cluster (null: in none), and grade
-    where there are `grades` (id and grade, as a row-wise stage makes them).
+    where there are `grades` (id and grade, as a row-wise stage makes them); `has_tags` can leave
+    the tags out.
 
     `homes` are those of `iterate_homes`; without them, no row has a cluster. Sources and tags are
     categories, so that a row takes some 80 bytes, with `codes` in place of ids some 40.
     """
-    samples = tables["samples"].batches(["id", "length", "source"])
-    rows: Iterable[pl.DataFrame] = join_to_samples(
-        samples, tables["canonical_tags"].batches(["id", "tags"])
-    )
-    compact = pl.col("source").cast(CATEGORY), pl.col("tags").cast(pl.List(CATEGORY))
+    rows: Iterable[pl.DataFrame] = tables["samples"].batches(["id", "length", "source"])
+    compact = [pl.col("source").cast(CATEGORY)]
+    if has_tags:
+        rows = join_to_samples(rows, tables["canonical_tags"].batches(["id", "tags"]))
+        compact.append(pl.col("tags").cast(pl.List(CATEGORY)))
     rows = (batch.with_columns(compact) for batch in rows)
     if homes is not None:
         rows = join_to_samples(rows, homes)

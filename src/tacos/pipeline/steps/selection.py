@@ -29,6 +29,7 @@ from tacos.pipeline.steps import repeats
 from tacos.pipeline.steps.matched_rows import match_rows
 from tacos.pipeline.steps.pool import AnnotatedPool, encode_ids
 from tacos.pipeline.steps.row_codes import RowCodes, find_codes
+from tacos.pipeline.steps.sample_tags import number_sample_tags
 from tacos.records import StageOutput, Tables, build_reject_frame
 
 
@@ -110,6 +111,27 @@ class PoolSelection(AnnotatedPool):
     def codes(self) -> RowCodes:
         """How ids are written as numbers here."""
         return RowCodes.of_samples(self.tables["samples"])
+
+    @cached_property
+    def samples(self) -> pl.DataFrame:
+        """A row per sample, as far as the strategy reads it."""
+        homes = pool_steps.iterate_homes(self.tables, self.settings)
+        return pool_steps.build_sample_rows(
+            self.tables,
+            homes,
+            codes=self.codes,
+            has_tags=not self.has_numbered_tags,
+        )
+
+    @property
+    def has_numbered_tags(self) -> bool:
+        """Whether tags are read as numbers alone, which takes less memory.
+
+        Quotas of tags read their names, and where rows are left out, those of the others move.
+        """
+        config = self.settings.select
+        reads_names = bool(config.per_tag) or not config.tag_price
+        return not (reads_names or config.exclude or config.min_correctness)
 
     @cached_property
     def keep_codes(self) -> list[int]:
@@ -206,6 +228,11 @@ class PoolSelection(AnnotatedPool):
             partial=config.fill,
             questions=questions,
             name_id=self.codes.name_one,
+            tags=(
+                number_sample_tags(self.tables, self.codes)
+                if self.has_numbered_tags
+                else None
+            ),
         )
 
     def take(self, n: int) -> pl.DataFrame:

@@ -29,3 +29,27 @@ def test_carriers_stand_in_the_order_of_the_rows(
         assert carriers.of(tag).tolist() == own
     # No rows carry nothing.
     assert tags.list_carriers(rows[:0]).numbers.tolist() == []
+
+
+@pytest.mark.parametrize("n_at_once", [1, 2, 100])
+def test_rows_are_put_in_another_order(
+    n_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_tags, "N_AT_ONCE", n_at_once)
+    tags = number_tags(pl.Series(TAGS))
+    rows = np.array([4, 1, 0, 5, 3, 2], np.uint32)
+    arranged = tags.arrange(rows)
+    own = [set(arranged.of(place).tolist()) for place in range(len(rows))]
+    assert own == [set(tags.of(int(row)).tolist()) for row in rows]
+    assert tags.arrange(rows[:0]).n_rows == 0
+
+
+@pytest.mark.parametrize("n_at_once", [1, 3, 100])
+def test_values_of_rows_are_taken_in_slices(
+    n_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_tags, "N_AT_ONCE", n_at_once)
+    values = np.array([7, 8, 9], np.int16)
+    taken = row_tags.take_rows(values, np.array([2, 0, 0, 1], np.uint32))
+    assert taken.dtype == np.int16
+    assert taken.tolist() == [9, 7, 7, 8]

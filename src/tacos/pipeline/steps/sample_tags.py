@@ -1,0 +1,29 @@
+"""The tags of all samples of a run as numbers, without a table of their names."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from tacos.methods.selecting.row_tags import RowTags, number_tags
+from tacos.pipeline.steps.aligned_rows import join_to_samples
+from tacos.pipeline.steps.row_codes import RowCodes
+from tacos.records import Tables
+
+
+def number_sample_tags(tables: Tables, codes: RowCodes) -> RowTags:
+    """The canonical tags of each sample; samples are in the order of the codes of their ids.
+
+    Some 11 bytes a row, where names as categories take 15, and as many again while they are sorted.
+    """
+    samples = tables["samples"]
+    ids = pl.concat(codes.encode(batch["id"]) for batch in samples.batches(["id"]))
+    order = ids.arg_sort().to_numpy()
+    del ids
+    rows = join_to_samples(
+        samples.batches(["id"]), tables["canonical_tags"].batches(["id", "tags"])
+    )
+    names = pl.List(pl.Categorical())
+    tags = pl.concat(batch["tags"].cast(names) for batch in rows)
+    numbered = number_tags(tags)
+    del tags
+    return numbered.arrange(order)
