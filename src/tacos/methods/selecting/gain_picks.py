@@ -28,6 +28,7 @@ from tacos.methods.selecting.tag_coverage import GainOrder, GainRows, order_rows
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.uint32]
 
 
 RowId = Any
@@ -116,7 +117,7 @@ class GainTask(NamedTuple):
     ids: pl.Series
     tags: RowTags
     judged: pl.DataFrame
-    order: npt.NDArray[np.uint32]
+    order: Numbers
     reliability: float
     tag_price: float
     steps: Sequence[Step]
@@ -229,7 +230,7 @@ class _GainTaker:
             # Rows in no cluster count in one of their own.
             clusters = clusters.cast(pl.Int32).fill_null(-1)
         rows = GainRows(
-            take_rows(task.judged["row"].to_numpy(), task.order),
+            _find_samples(task.judged["row"].to_numpy(), task.order),
             take_rows(clusters.to_numpy(), task.order),
             quality,
             task.tags,
@@ -305,3 +306,12 @@ class _GainTaker:
         for row in picks:
             is_covered[self.task.tags.of(row)] = True
         return int(is_covered.sum())
+
+
+def _find_samples(rows: Numbers, order: Numbers) -> Numbers:
+    """`rows[order]`, the rows of a pool, shape (rows,)."""
+    # Where each row of the pool is judged, they are the places.
+    is_whole = len(rows) > 0 and int(rows[-1]) == len(rows) - 1
+    if is_whole and (rows[1:] > rows[:-1]).all():
+        return order
+    return take_rows(rows, order)

@@ -442,19 +442,19 @@ def build_sample_rows(
     homes: Iterable[pl.DataFrame] | None,
     grades: Iterable[pl.DataFrame] | None = None,
     codes: RowCodes | None = None,
-    *,
-    has_tags: bool = True,
+    columns: Collection[str] = ("length", "source", "tags"),
 ) -> pl.DataFrame:
     """A row per sample, sorted by id: id, length, source, tags, cluster (null: in none), and grade
-    where there are `grades` (id and grade, as a row-wise stage makes them); `has_tags` can leave
-    the tags out.
+    where there are `grades` (id and grade, as a row-wise stage makes them). Of length, source and
+    tags, it has these `columns`.
 
     `homes` are those of `iterate_homes`; without them, no row has a cluster. Sources and tags are
     categories, so that a row takes some 80 bytes, with `codes` in place of ids some 40.
     """
-    rows: Iterable[pl.DataFrame] = tables["samples"].batches(["id", "length", "source"])
-    compact = [pl.col("source").cast(CATEGORY)]
-    if has_tags:
+    own = [name for name in ("id", "length", "source") if name in ("id", *columns)]
+    rows: Iterable[pl.DataFrame] = tables["samples"].batches(own)
+    compact = [pl.col(name).cast(CATEGORY) for name in own if name == "source"]
+    if "tags" in columns:
         rows = join_to_samples(rows, tables["canonical_tags"].batches(["id", "tags"]))
         compact.append(pl.col("tags").cast(pl.List(CATEGORY)))
     rows = (batch.with_columns(compact) for batch in rows)

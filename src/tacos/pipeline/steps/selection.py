@@ -114,13 +114,19 @@ class PoolSelection(AnnotatedPool):
 
     @cached_property
     def samples(self) -> pl.DataFrame:
-        """A row per sample, as far as the strategy reads it."""
+        """A row per sample, with the columns that the limits read."""
+        config = self.settings.select
+        is_read = {
+            "length": config.match_length,
+            "source": config.per_source,
+            "tags": not self.has_numbered_tags,
+        }
         homes = pool_steps.iterate_homes(self.tables, self.settings)
         return pool_steps.build_sample_rows(
             self.tables,
             homes,
             codes=self.codes,
-            has_tags=not self.has_numbered_tags,
+            columns=[name for name, is_needed in is_read.items() if is_needed],
         )
 
     @property
