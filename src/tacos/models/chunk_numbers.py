@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain, repeat
-from typing import NamedTuple
+from itertools import chain, islice, repeat
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,43 @@ class ChunkNumbers(dict[str, int]):
                 count=int(counts.sum()),
             )
         return Chunks(self, numbers, counts)
+
+    def list_from(self, n_known: int) -> list[str]:
+        """The runs from a number on."""
+        with self._lock:
+            return list_last(self, len(self) - n_known)
+
+
+def list_last(numbers: dict[str, int], n: int) -> list[str]:
+    """The n keys that a dictionary was given last, in order; takes no longer if it has many others.
+
+    >>> list_last({"a": 0, "b": 1, "c": 2}, 2)
+    ['b', 'c']
+    """
+    return list(islice(reversed(numbers), n))[::-1]
+
+
+class GrowingNumbers:
+    """An array to which numbers are added; often, because it is seldom copied for that."""
+
+    def __init__(self, dtype: npt.DTypeLike) -> None:
+        self._room = np.zeros(0, dtype=dtype)
+        self._n = 0
+
+    @property
+    def values(self) -> npt.NDArray[Any]:
+        """All numbers so far, which no later ones change."""
+        return self._room[: self._n]
+
+    def extend(self, numbers: npt.NDArray[Any]) -> None:
+        """Add numbers at the end."""
+        n = self._n + len(numbers)
+        if n > len(self._room):
+            room = np.zeros(max(n, 2 * len(self._room)), dtype=self._room.dtype)
+            room[: self._n] = self.values
+            self._room = room
+        self._room[self._n : n] = numbers
+        self._n = n
 
 
 class Chunks(NamedTuple):
@@ -114,11 +151,9 @@ class ChunkParts:
         self._split = split
         self._lock = threading.Lock()
         # The parts of all runs, one after the other; where each run's begin; how many it has
-        self._known = (
-            np.zeros(0, dtype=np.int64),
-            np.zeros(0, dtype=np.int64),
-            np.zeros(0, dtype=np.int64),
-        )
+        self._parts = GrowingNumbers(np.int64)
+        self._starts = GrowingNumbers(np.int64)
+        self._lengths = GrowingNumbers(np.int64)
 
     def list_parts(self, chunks: Chunks) -> tuple[Numbers, Numbers]:
         """The parts of texts, one after the other, and how many each text has."""
@@ -134,14 +169,11 @@ class ChunkParts:
     def _learn(self) -> tuple[Numbers, Numbers, Numbers]:
         """All that is known, the runs that were numbered last among it."""
         with self._lock:
-            parts, starts, n_parts = self._known
-            new_chunks = list(self.memory)[len(starts) :]
+            new_chunks = self.memory.list_from(len(self._starts.values))
             if new_chunks:
                 new_parts, lengths = self._split(new_chunks)
-                ends = len(parts) + np.cumsum(lengths, dtype=np.int64)
-                self._known = (
-                    np.concatenate([parts, new_parts]),
-                    np.concatenate([starts, ends - lengths]),
-                    np.concatenate([n_parts, lengths]),
-                )
-            return self._known
+                ends = len(self._parts.values) + np.cumsum(lengths, dtype=np.int64)
+                self._parts.extend(new_parts)
+                self._starts.extend(ends - lengths)
+                self._lengths.extend(lengths)
+            return self._parts.values, self._starts.values, self._lengths.values

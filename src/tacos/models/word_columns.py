@@ -17,7 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tacos.models.chunk_numbers import ChunkNumbers, ChunkParts, Chunks
+from tacos.models.chunk_numbers import (
+    ChunkNumbers,
+    ChunkParts,
+    Chunks,
+    GrowingNumbers,
+    list_last,
+)
 
 MAX_TEXTS = 1024
 """The number of texts of one batch: their numbers take the upper bits of 64."""
@@ -75,10 +81,13 @@ class WordMemory:
         self._numbers: dict[str, int] = {}
         self._stems: dict[str, int] = {}
         self.words: list[str] = []
-        self.flags = np.zeros(0, dtype=np.uint64)
-        self.hashes = np.zeros(0, dtype=np.uint64)
-        self.stems = np.zeros(0, dtype=np.int64)
-        self.lengths = np.zeros(0, dtype=np.int64)
+        self._columns = (
+            GrowingNumbers(np.uint64),
+            GrowingNumbers(np.uint64),
+            GrowingNumbers(np.int64),
+            GrowingNumbers(np.int64),
+        )
+        self._describe_words([])
 
     @property
     def is_full(self) -> bool:
@@ -104,27 +113,32 @@ class WordMemory:
             self._numbers.setdefault(word, len(self._numbers))
             for word in chain.from_iterable(words)
         ]
-        self._describe_words(list(self._numbers)[n_known:])
+        self._describe_words(list_last(self._numbers, len(self._numbers) - n_known))
         lengths = np.array(list(map(len, words)), dtype=np.int64)
         return np.array(numbers, dtype=np.int64), lengths
 
     def _describe_words(self, words: Sequence[str]) -> None:
-        stems = self._stems
+        known_stems = self._stems
         self.words += words
         described = (
             np.array([self._flag_word(word) for word in words], dtype=np.uint64),
             np.array([_hash_word(word) for word in words], dtype=np.uint64),
             np.array(
-                [stems.setdefault(word[:STEM_LETTERS], len(stems)) for word in words],
+                [
+                    known_stems.setdefault(word[:STEM_LETTERS], len(known_stems))
+                    for word in words
+                ],
                 dtype=np.int64,
             ),
             np.array([len(word) for word in words], dtype=np.int64),
         )
-        flags, hashes, numbers, lengths = described
-        self.flags = np.concatenate([self.flags, flags])
-        self.hashes = np.concatenate([self.hashes, hashes])
-        self.stems = np.concatenate([self.stems, numbers])
-        self.lengths = np.concatenate([self.lengths, lengths])
+        for column, new in zip(self._columns, described, strict=True):
+            column.extend(new)
+        flags, hashes, stems, lengths = self._columns
+        self.flags: Keys = flags.values
+        self.hashes: Keys = hashes.values
+        self.stems: Numbers = stems.values
+        self.lengths: Numbers = lengths.values
 
     def _flag_word(self, word: str) -> int:
         flags = self._flags_of_listed.get(word, 0)
