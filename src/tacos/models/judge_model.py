@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,6 +24,7 @@ from tacos.models import (
     int8_tensors,
     kernel_machine,
     response_features,
+    sorted_keys,
     static_encoder,
     task_features,
     token_terms,
@@ -204,8 +206,8 @@ def _measure_rarity(tokens: sp.csr_array) -> Array:
     row_of_token = np.repeat(np.arange(len(lengths)), lengths)
     n_tokens = tokens.shape[1]
     # Sorted within each text, the rarest token last
-    ordered = np.sort(row_of_token * n_tokens + tokens.indices) % n_tokens
-    rarity = np.log2(1.0 + np.arange(n_tokens))[ordered]
+    ordered = sorted_keys.sort_keys(row_of_token * n_tokens + tokens.indices) % n_tokens
+    rarity = _list_rarities(n_tokens)[ordered]
     places_to_end = tokens.indptr[1:][row_of_token] - np.arange(len(ordered))
     is_rarest = places_to_end <= n_rarest[row_of_token]
 
@@ -218,6 +220,12 @@ def _measure_rarity(tokens: sp.csr_array) -> Array:
     np.divide(sums, lengths, out=rows[:, 0], where=lengths > 0)
     np.divide(sums_of_rarest, n_rarest, out=rows[:, 1], where=lengths > 0)
     return rows
+
+
+@lru_cache(maxsize=2)
+def _list_rarities(n_tokens: int) -> Array:
+    """How rare each token is."""
+    return np.asarray(np.log2(1.0 + np.arange(n_tokens)))
 
 
 def _cosine(

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from tacos.models import sorted_keys
 from tacos.models.chunk_memory import ChunkMemory
 from tacos.models.chunk_numbers import Numbers, Runs, number_parts
 
@@ -225,7 +226,7 @@ def tf_idf_matrix(
     n_columns = len(table.names)
     row, column = table.list_columns(texts)
     # One cell per text and n-gram, in the order of the texts, then of the columns.
-    distinct, counts = np.unique(row * n_columns + column, return_counts=True)
+    distinct, counts = sorted_keys.count_distinct(row * n_columns + column)
     text, column = np.divmod(distinct, max(n_columns, 1))
     frequencies = 1 + np.log(counts)
     values = frequencies * weights[column]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tacos.models import sample_texts, task_features, word_columns
+from tacos.models import sample_texts, sorted_keys, task_features, word_columns
 from tacos.models.character_columns import (
     BLANK,
     CAPITAL,
@@ -307,7 +307,7 @@ def _measure_repetition(samples: SampleTexts) -> Array:
     distinct = own.distinct
     # Phrases, by their trigrams
     n_trigrams = np.maximum(n_words - 2, 1)
-    n_distinct_trigrams = own.count_keys(word_columns.sort_distinct(own.key_phrases(3)))
+    n_distinct_trigrams = own.count_keys(sorted_keys.sort_distinct(own.key_phrases(3)))
     repeated_phrases = 1.0 - n_distinct_trigrams / n_trigrams
 
     lines = list(map(_measure_lines, _list_lines(samples)))
@@ -386,11 +386,11 @@ def _measure_relevance(samples: SampleTexts) -> Array:
     # Words are compared by their first letters, so that endings make no difference.
     topics = asked.distinct
     is_content = _find_content(asked, topics.numbers, topics.flags)
-    topic_stems = word_columns.sort_distinct(
+    topic_stems = sorted_keys.sort_distinct(
         asked.key_stems(topics.texts[is_content], topics.numbers[is_content])
     )
     distinct = own.distinct
-    own_stems = np.sort(own.key_stems(distinct.texts, distinct.numbers))
+    own_stems = sorted_keys.sort_keys(own.key_stems(distinct.texts, distinct.numbers))
     is_covered = word_columns.contains(own_stems, topic_stems)
     stem_texts = word_columns.split_texts(topic_stems)
     n_topic = own.count_texts(stem_texts)
@@ -434,7 +434,7 @@ def _find_content(words: Words, numbers: Numbers, flags: word_columns.Keys) -> F
 
 def _measure_echo(asked: Words, own: Words) -> Array:
     """Return the share of each response's 4-grams that are the instruction's."""
-    asked_grams = np.sort(asked.key_phrases(4))
+    asked_grams = sorted_keys.sort_keys(asked.key_phrases(4))
     own_grams = own.key_phrases(4)
     is_echoed = word_columns.contains(asked_grams, own_grams)
     n_echoed = own.count_keys(own_grams[is_echoed])

@@ -13,7 +13,7 @@ import zlib
 
 import numpy as np
 
-from tacos.models import task_kinds, word_columns
+from tacos.models import sorted_keys, task_kinds, word_columns
 from tacos.models.character_columns import CAPITAL, GAPS, SMALL
 from tacos.models.sample_texts import SampleTexts
 from tacos.models.word_columns import Array, Flags, Numbers, Words
@@ -215,8 +215,8 @@ def _measure_overlap(
     is_topic = ~asked.find(asked.distinct.flags, "function")
     n_topic = asked.count_texts(asked.distinct.texts[is_topic])
 
-    asked_pairs = word_columns.sort_distinct(asked.key_phrases(2))
-    own_pairs = word_columns.sort_distinct(own.key_phrases(2))
+    asked_pairs = sorted_keys.sort_distinct(asked.key_phrases(2))
+    own_pairs = sorted_keys.sort_distinct(own.key_phrases(2))
     is_shared = word_columns.contains(asked_pairs, own_pairs)
     n_pairs = own.count_keys(own_pairs[is_shared])
 

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from tacos.models import sorted_keys
+
 N_COLUMNS = 1 << 16
 Array = npt.NDArray[np.float64]
 Tokens = sp.csr_array
@@ -31,31 +33,39 @@ def count_terms(tokens: Tokens) -> sp.csr_array:
     pair_columns = n_tokens + buckets % (N_COLUMNS - n_tokens)
     rows = np.concatenate([row_of_token, row_of_token[1:][is_pair]])
     columns = np.concatenate([ids, pair_columns])
-    ones = np.ones(len(rows))
-    counts = sp.csr_array(
-        (ones, (rows, columns)),
+    # Sorted, so that sums over a row run in one order.
+    keys, counts = sorted_keys.count_distinct(rows * N_COLUMNS + columns)
+    rows, columns = np.divmod(keys, N_COLUMNS)
+    ends = np.cumsum(np.bincount(rows, minlength=n_texts))
+    return sp.csr_array(
+        (
+            1 + np.log(counts),
+            columns.astype(np.int32),
+            np.concatenate([[0], ends]).astype(np.int32),
+        ),
         shape=(n_texts, N_COLUMNS),
     )
-    # Sorted, so that sums over a row run in one order.
-    counts.sort_indices()
-    counts.data = 1 + np.log(counts.data)
-    return counts
 
 
 def weight_terms(counts: sp.csr_array, idf: Array) -> sp.csr_array:
     """Weight counts by idf (N_COLUMNS,) and scale each row to length 1 (or empty)."""
     values = counts.data * idf[counts.indices]
-    weighted = sp.csr_array((values, counts.indices, counts.indptr), shape=counts.shape)
-    squares: Array = np.asarray(weighted.multiply(weighted).sum(axis=1))
-    lengths = np.sqrt(squares)
+    texts = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+    squares = values**2
+    # `reduceat` adds up each text's by itself, in an order that their number decides.
+    (places,) = np.nonzero(squares)
+    filled, starts = np.unique(texts[places], return_index=True)
+    lengths = np.zeros(counts.shape[0])
+    if len(filled):
+        lengths[filled] = np.sqrt(np.add.reduceat(squares[places], starts))
     scale = np.divide(
         1.0,
         lengths,
         out=np.zeros_like(lengths),
         where=lengths > 0,
     )
-    weighted.data *= np.repeat(scale, np.diff(weighted.indptr))
-    return weighted
+    values *= scale[texts]
+    return sp.csr_array((values, counts.indices, counts.indptr), shape=counts.shape)
 
 
 def learn_idf(counts: sp.csr_array, min_texts: int = 3) -> Array:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tacos.models import sorted_keys
 from tacos.models.chunk_numbers import (
     ChunkNumbers,
     ChunkParts,
@@ -233,7 +234,7 @@ class Words:
     def list_distinct(self, chosen: Any) -> DistinctWords:
         """The distinct ones among the words chosen."""
         texts = self.texts[chosen] << _WORD_SHIFT
-        keys, counts = np.unique(texts | self.numbers[chosen], return_counts=True)
+        keys, counts = sorted_keys.count_distinct(texts | self.numbers[chosen])
         numbers = keys & ((1 << _WORD_SHIFT) - 1)
         flags = self.memory.flags[numbers]
         return DistinctWords(keys, keys >> _WORD_SHIFT, numbers, counts, flags)
@@ -340,15 +341,6 @@ def _shorten(keys: npt.NDArray[Any]) -> Keys:
 def split_texts(keys: Numbers) -> Numbers:
     """The texts of keys of words or stems."""
     return keys >> _WORD_SHIFT
-
-
-def sort_distinct(keys: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Sort keys, each once."""
-    ordered = np.sort(keys)
-    if not len(ordered):
-        return ordered
-    is_first = np.concatenate([[True], ordered[1:] != ordered[:-1]])
-    return np.asarray(ordered[is_first])
 
 
 def log_counts(counts: npt.ArrayLike) -> Array:

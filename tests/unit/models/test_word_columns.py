@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tacos.models import chunk_numbers, word_columns
+from tacos.models import chunk_numbers, sorted_keys, word_columns
 from tacos.models.word_columns import WordMemory, find_words
 
 CLASSES = {"animal": {"cat", "dog"}, "pet": {"cat"}, "none": {"unicorn"}}
@@ -66,7 +66,7 @@ def test_distinct_words_and_phrases_are_those_of_each_text(texts: list[str]) -> 
         sorted(distinct.counts[distinct.texts == row]) for row in range(len(texts))
     ]
     assert found == expected
-    pairs = word_columns.sort_distinct(words.key_phrases(2))
+    pairs = sorted_keys.sort_distinct(words.key_phrases(2))
     n_pairs = [len(set(pairwise(text.split()))) for text in texts]
     assert words.count_keys(pairs).tolist() == n_pairs
     # Those that the next text has, too
