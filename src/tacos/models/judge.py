@@ -227,10 +227,7 @@ class EmbeddedJudge:
         unknown: dict[Text, str] = {}
         for text in texts:
             # Hashed, because the texts themselves would take too much memory.
-            readable = [
-                part.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-                for part in text
-            ]
+            readable = list(map(judge_model.repair_surrogates, text))
             key = canonical_hash(readable)
             remembered = memory.get(key)
             if remembered is None:

@@ -161,10 +161,10 @@ def measure_samples(
 
     With a `reader`, the columns of `STATES` are measured, too.
     """
-    instructions = [_repair_surrogates(text) for text in instructions]
+    instructions = [repair_surrogates(text) for text in instructions]
     raw, kept_responses, chunks = response_features.measure_responses(
         instructions,
-        [_repair_surrogates(text) for text in responses],
+        [repair_surrogates(text) for text in responses],
     )
     n_base = len(feature_names.NAMES)
     base = raw[:, :n_base]
@@ -236,7 +236,7 @@ def _cosine(
     return np.asarray(products.sum(axis=1))
 
 
-def _repair_surrogates(text: str) -> str:
+def repair_surrogates(text: str) -> str:
     """Replace lone surrogates, which no encoder reads, and join those that are pairs."""
     if text.isascii():
         return text
