@@ -11,6 +11,7 @@ for length may be justified.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -30,6 +31,10 @@ from tacos.records import VERDICTS, add_missing_columns
 COLLAPSE_SHARE = 0.5
 COLLAPSE_VALUES = 3
 COLLAPSE_ROWS = 20
+N_AT_ONCE = 500_000
+"""Rows that are ranked together."""
+MOST_WHOLE = 2**62
+"""What whole numbers of 8 bytes hold, and more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +131,59 @@ def correlate_ranks(
     one: str,
     other: str,
 ) -> Measurement:
-    """Spearman's correlation of two columns, over the rows that have both.
+    """Spearman's correlation of two columns of numbers, over the rows that have both.
 
     Null with fewer than three rows, or where either does not vary.
     """
-    both = table.select(one, other).drop_nulls()
+    both = drop_null_rows(table.select(one, other))
     n_rows = both.height
     if n_rows < 3:
         return Measurement(None, n_rows)
     if any(both[name].min() == both[name].max() for name in (one, other)):
         return Measurement(None, n_rows)
-    correlation = both.select(pl.corr(one, other, method="spearman"))
-    return Measurement(float(correlation.item()), n_rows)
+    ranks = _rank_around_mean(both[one])
+    other_ranks = _rank_around_mean(both[other])
+    variances = _multiply(ranks, ranks) * _multiply(other_ranks, other_ranks)
+    correlation = _multiply(ranks, other_ranks) / math.sqrt(variances)
+    return Measurement(correlation, n_rows)
+
+
+def drop_null_rows(table: pl.DataFrame) -> pl.DataFrame:
+    """The rows without a null; the table itself, not a copy, where there is none."""
+    has_nulls = any(column.null_count() for column in table.iter_columns())
+    return table.drop_nulls() if has_nulls else table
+
+
+def _rank_around_mean(values: pl.Series) -> npt.NDArray[np.int32]:
+    """Twice the distance of each value's rank from the mean rank, shape (values,); equal values
+    share the mean of their ranks.
+
+    Whole numbers of 4 bytes: ranks of 8 bytes and an order of all rows take five times as much.
+    """
+    numbers = values.to_numpy()
+    n_rows = len(numbers)
+    ordered = np.sort(numbers)
+    ranks = np.empty(n_rows, np.int32)
+    for first in range(0, n_rows, N_AT_ONCE):
+        some = numbers[first : first + N_AT_ONCE]
+        # Looked up in order, neighbours lie near each other in memory.
+        order = np.argsort(some)
+        n_below = np.searchsorted(ordered, some[order], "left")
+        n_up_to = np.searchsorted(ordered, some[order], "right")
+        ranks[first : first + N_AT_ONCE][order] = n_below + n_up_to - n_rows
+    return ranks
+
+
+def _multiply(ranks: npt.NDArray[np.int32], others: npt.NDArray[np.int32]) -> int:
+    """The sum of their products, without rounding."""
+    n_rows = len(ranks)
+    # As many as cannot overflow: no rank around the mean is larger than the number of rows.
+    n_at_once = max(1, MOST_WHOLE // n_rows**2)
+    product = 0
+    for first in range(0, n_rows, n_at_once):
+        some = ranks[first : first + n_at_once].astype(np.int64)
+        product += int(some @ others[first : first + n_at_once])
+    return product
 
 
 def measure_judge_agreement(

@@ -13,7 +13,11 @@ import numpy as np
 import polars as pl
 
 from tacos.counts import count_words
-from tacos.methods.judging.judge_health import Measurement, correlate_ranks
+from tacos.methods.judging.judge_health import (
+    Measurement,
+    correlate_ranks,
+    drop_null_rows,
+)
 from tacos.report.figure_texts import (
     format_correlation,
     format_figure,
@@ -65,7 +69,7 @@ def draw_score_length(pool: pl.DataFrame, drawn: pl.DataFrame) -> Figure | None:
 
     `pool` has length, score and is_selected of every row; `drawn` are those that become dots.
     """
-    rated = pool.select("length", "score", "is_selected").drop_nulls("score")
+    rated = drop_null_rows(pool.select("length", "score", "is_selected"))
     if rated.height < 2:
         return None
     of_pool = correlate_ranks(rated, "score", "length")
@@ -91,7 +95,7 @@ def draw_value_correctness(pool: pl.DataFrame, drawn: pl.DataFrame) -> Figure | 
     The columns are those of `draw_score_length`, and value and correctness.
     """
     columns = ["value", "correctness"]
-    rated = pool.select(*columns, "is_selected").drop_nulls(columns)
+    rated = drop_null_rows(pool.select(*columns, "is_selected"))
     if rated.height < 2:
         return None
     of_pool = correlate_ranks(rated, "value", "correctness")
@@ -117,22 +121,27 @@ def tabulate_bins(rated: pl.DataFrame, x: str, y: str) -> pl.DataFrame:
 
     Rows with the same value are in the same tenth, so that there may be fewer of them.
     """
-    rank = pl.col(x).rank("min") - 1
-    tenth = (rank * N_BINS / rated.height).floor()
-    return (
-        rated.with_columns(tenth=tenth)
-        .group_by("tenth")
-        .agg(
-            low=pl.col(x).min().cast(pl.Float64),
-            high=pl.col(x).max().cast(pl.Float64),
-            middle=pl.col(x).median(),
-            n=pl.len().cast(pl.Int64),
-            n_selected=pl.col("is_selected").sum().cast(pl.Int64),
-            median=pl.col(y).median(),
-        )
-        .sort("tenth")
-        .drop("tenth")
-    )
+    ordered = np.sort(rated[x].to_numpy())
+    # A row is above the first r rows where its value is larger than theirs.
+    firsts = [-(-number * rated.height // N_BINS) for number in range(1, N_BINS)]
+    ends = ordered[[max(first, 1) - 1 for first in firsts]]
+    del ordered
+    tenth = np.searchsorted(ends, rated[x].to_numpy()).astype(np.uint8)
+    bins = []
+    for number in range(N_BINS):
+        rows = rated.select(x, y, "is_selected").filter(pl.Series(tenth == number))
+        if rows.height:
+            bins.append(
+                rows.select(
+                    low=pl.col(x).min().cast(pl.Float64),
+                    high=pl.col(x).max().cast(pl.Float64),
+                    middle=pl.col(x).median(),
+                    n=pl.len().cast(pl.Int64),
+                    n_selected=pl.col("is_selected").sum().cast(pl.Int64),
+                    median=pl.col(y).median(),
+                )
+            )
+    return pl.concat(bins)
 
 
 # Captions

@@ -4,8 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tacos.methods.judging import judge_health
 from tacos.methods.judging.judge_health import (
     Measurement,
+    correlate_ranks,
     diagnose_judge,
     measure_judge_agreement,
 )
@@ -75,6 +77,33 @@ def test_length_correlation_is_over_samples() -> None:
     ).length_correlation == Measurement(None, 2)
     flat = LENGTHS.with_columns(length=pl.lit(5))
     assert diagnose_judge(table, flat, False).length_correlation == Measurement(None, 4)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_rank_correlation_is_that_of_polars(seed, monkeypatch) -> None:
+    # Ranked in several parts
+    monkeypatch.setattr(judge_health, "N_AT_ONCE", 7)
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(0, rng.integers(2, 60), 50).astype(np.uint32)
+    scores = (lengths * rng.normal() + rng.normal(0, 20, 50)).round()
+    table = pl.DataFrame({"score": scores, "length": lengths})
+    with_nulls = table.with_columns(
+        score=pl.when(pl.Series(rng.random(50) > 0.1)).then(pl.col("score"))
+    )
+    for rows in (table, with_nulls):
+        expected = rows.drop_nulls().select(
+            pl.corr("score", "length", method="spearman")
+        )
+        found = correlate_ranks(rows, "score", "length")
+        assert found.value == pytest.approx(expected.item(), abs=1e-14)
+        assert found.n == rows["score"].count()
+
+
+def test_ranks_that_go_together_correlate_by_exactly_one() -> None:
+    table = pl.DataFrame({"a": [1.5, 4.0, 4.0, 9.0], "b": [2, 3, 3, 8]})
+    against = table.with_columns(b=-pl.col("b"))
+    assert correlate_ranks(table, "a", "b") == Measurement(1.0, 4)
+    assert correlate_ranks(against, "a", "b") == Measurement(-1.0, 4)
 
 
 def test_a_circle_is_a_violation() -> None:

@@ -272,6 +272,20 @@ def test_tenths_hold_every_row_once(rows: list[tuple[int, bool]]) -> None:
     assert bins.height <= score_plots.N_BINS
 
 
+@given(st.lists(st.integers(0, 50), min_size=2, max_size=200))
+@settings(max_examples=50, deadline=None)
+def test_tenths_go_by_the_lowest_of_the_ranks_of_equal_values(lengths) -> None:
+    table = pl.DataFrame(
+        {"length": lengths, "score": range(len(lengths)), "is_selected": False}
+    )
+    rank = pl.col("length").rank("min") - 1
+    tenths = table.group_by((rank * score_plots.N_BINS / len(lengths)).floor())
+    expected = tenths.agg(n=pl.len(), median=pl.col("score").median())
+    bins = score_plots.tabulate_bins(table, "length", "score")
+    assert bins["n"].to_list() == expected.sort("length")["n"].to_list()
+    assert bins["median"].to_list() == expected.sort("length")["median"].to_list()
+
+
 # Sizes and topics
 
 
