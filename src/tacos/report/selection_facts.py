@@ -35,19 +35,23 @@ def summarise_selection(
     chosen = codes.encode(selection.scan().select("id").collect()["id"])
     n = len(chosen)
     rows = measured.table
-    by_length = longest.rank_by_value(rows["length"].to_numpy(), settings.seed)
-    longest_ids = rows["id"][by_length[:n].tolist()]
+    by_length = longest.take_largest(rows["length"].to_numpy(), n, settings.seed)
+    longest_ids = rows["id"].gather(by_length)
+    figures = {
+        "pool": measured.measure_all(),
+        "selection": measured.measure(chosen.to_list()),
+        "random": measured.expect_random(n),
+        "longest": measured.measure(longest_ids.to_list()),
+    }
+    tags = rows["tags"]
+    # The range needs much memory beside the tags.
+    del measured, rows
     return {
         "n_selected": n,
         "n_missing": selection.manifest["notes"].get("n_missing", 0),
         "n_repeats": selection.manifest["notes"].get("n_given_way", 0),
-        "selection": {
-            "pool": measured.measure_all(),
-            "selection": measured.measure(chosen.to_list()),
-            "random": measured.expect_random(n),
-            "longest": measured.measure(longest_ids.to_list()),
-        },
-        "random_range": measure_random_range(rows["tags"], n, settings.seed),
+        "selection": figures,
+        "random_range": measure_random_range(tags, n, settings.seed),
     }
 
 

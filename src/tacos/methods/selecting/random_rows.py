@@ -12,4 +12,4 @@ def shuffle_rows(
 ) -> npt.NDArray[np.int64]:
     """All row numbers in a random order, shape (rows,)."""
     generator = np.random.default_rng(seed)
-    return generator.permutation(n_rows).astype(np.int64)
+    return generator.permutation(n_rows).astype(np.int64, copy=False)

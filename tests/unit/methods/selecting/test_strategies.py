@@ -137,6 +137,15 @@ def test_the_longest_and_the_best_come_first() -> None:
     assert singleton.rank_by_grade([4.5, 2.0, 5.0], 1, at_least=4.5).tolist() == [2, 0]
 
 
+@pytest.mark.parametrize("n", [0, 1, 7, 40, 60, 70])
+def test_the_longest_few_are_the_first_of_all(n) -> None:
+    # Many rows of one length, so that chance decides at the end
+    lengths = np.random.default_rng(n).integers(0, 9, 60).astype(np.uint32)
+    for seed in range(5):
+        everyone = longest.rank_by_value(lengths, seed)
+        assert longest.take_largest(lengths, n, seed).tolist() == everyone[:n].tolist()
+
+
 def test_deita_minds_only_the_rows_it_took() -> None:
     angles = np.array([0.0, 0.5, 1.0])  # cosines: neighbours .88, ends .54
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
