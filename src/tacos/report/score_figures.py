@@ -67,15 +67,18 @@ def summarise_scores(
     figures = {}
     for name in ("score", *NUMBERS):
         # Judges of one score give neither of the two numbers.
-        given = rated.drop_nulls(name)
+        given = rated[name].drop_nulls()
         if given.is_empty():
             continue
-        of_pool = correlate_ranks(whole_pool, name, "length")
+        of_rated = correlate_ranks(rated, name, "length")
+        of_pool = of_rated
+        if whole_pool is not rated:
+            of_pool = correlate_ranks(whole_pool, name, "length")
         figures[name] = {
-            "n": given.height,
-            "mean": given[name].mean(),
+            "n": len(given),
+            "mean": given.mean(),
             "selected": selected[name].mean(),
-            "length_correlation": asdict(correlate_ranks(given, name, "length")),
+            "length_correlation": asdict(of_rated),
             "pool_length_correlation": asdict(of_pool),
         }
     return figures

@@ -38,6 +38,8 @@ from tacos.records import SCORES, Encoder, Table, Tables, add_missing_columns
 
 CATEGORY = pl.Categorical()
 FRAMED = "framed"
+N_AT_ONCE = 100_000
+"""Scores that are placed together: their ids take much memory beside the numbers."""
 JUDGED = ("value", "correctness")
 NO_HOMES = pl.DataFrame(schema={"id": pl.String, "cluster": pl.UInt32})
 NO_SCORES = pl.DataFrame(schema={"id": pl.String, "score": pl.Float64})
@@ -147,10 +149,14 @@ def encode_ids(table: pl.DataFrame, codes: RowCodes | None) -> pl.DataFrame:
 
 
 def measure_pool(
-    artifacts: Tables, settings: Settings, codes: RowCodes | None = None
+    artifacts: Tables,
+    settings: Settings,
+    codes: RowCodes | None = None,
+    judged: Sequence[str] = (),
 ) -> MeasuredPool:
     """The pool of a run in figures, and every selection from it, by the run's newest scores: the
-    table of `join_best_scores` with value, and grade if there are grades.
+    table of `join_best_scores` with those of value and correctness that are `judged`, and grade if
+    there are grades.
 
     `artifacts` are under their full names. With `codes`, ids are written as numbers.
     """
@@ -162,7 +168,7 @@ def measure_pool(
         grades = iterate_cheap_grades(artifacts["grades"], settings)
     homes = iterate_homes(artifacts, settings)
     samples = build_sample_rows(artifacts, homes, grades, codes)
-    columns = ("id", "score", "value", "correctness")
+    columns = ("id", "score", *judged)
     scores = read_scores(artifacts[newest], columns, samples["id"], codes)
     rows = join_best_scores(samples, scores)
     del samples, scores
@@ -244,7 +250,12 @@ def locate_scores(
     schema = scores.scan().collect_schema()
     present = [name for name in columns if name in schema]
     nobody = scores.scan().select(present).head(0).collect()
-    for batch in chain([nobody], scores.batches(present)):
+    parts = (
+        part
+        for batch in scores.batches(present)
+        for part in batch.iter_slices(N_AT_ONCE)
+    )
+    for batch in chain([nobody], parts):
         complete = add_missing_columns(batch, SCORES)
         own = complete.select(name for name in columns if name != "id")
         rows = pl.Series("row", find(batch["id"]))
@@ -472,24 +483,29 @@ def join_best_scores(samples: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFram
     """A row per sample with score (the best one; null: not judged), and value and correctness where
     `scores` has them (null: the judge gave none); `scores` of the same ids need no copy.
     """
-    numbers = ["score", *(name for name in JUDGED if name in scores.columns)]
-    best = take_best_scores(scores).select("id", *numbers)
+    judged = [name for name in JUDGED if name in scores.columns]
+    best = take_best_scores(scores, judged)
     return samples.hstack(match_rows(samples["id"], best))
 
 
-def take_best_scores(scores: pl.DataFrame) -> pl.DataFrame:
-    """id, score, value, correctness: one row per scored sample.
+def take_best_scores(
+    scores: pl.DataFrame, judged: Sequence[str] = JUDGED
+) -> pl.DataFrame:
+    """id, score, and those of value and correctness that are `judged`: one row per scored sample.
 
     In `paper` a sample has a score in each of its clusters, and the best one counts.
     """
-    complete = add_missing_columns(scores, SCORES)
+    names = ("id", "score", *judged)
+    wanted = pl.Schema({name: SCORES[name] for name in names})
+    present = scores.select(name for name in names if name in scores.columns)
+    complete = add_missing_columns(present, wanted).select(names)
     if has_distinct_ids(complete):
         # The usual case, without a group of each row
-        return complete.select("id", "score", "value", "correctness")
+        return complete
     # The two numbers are the same in each cluster.
     return complete.group_by("id").agg(
         pl.col("score").max(),
-        pl.col("value", "correctness").mean(),
+        pl.col(judged).mean(),
     )
 
 

@@ -25,7 +25,7 @@ def read_pool_rows(
 
     `selected` are the ids of the selection, as texts. Raises `InputError` if the run has no scores.
     """
-    rows = pool_steps.measure_pool(artifacts, settings, codes).table
+    rows = pool_steps.measure_pool(artifacts, settings, codes, pool_steps.JUDGED).table
     clusters = artifacts["clusters"].scan().select("cluster", "name").unique()
     name = pl.col("cluster").replace_strict(
         dict(clusters.collect().iter_rows()),
