@@ -100,17 +100,24 @@ def render_page(
 
 def list_sections(source: ReportInput) -> list[Section]:
     """The sections of a report in the order of the page, without those that have nothing to say."""
-    # Before the pool is read, since both take much memory.
+    # Before the pool is read, since it takes much memory, and so do these.
     merges = list_merges(source)
+    funnel = build_funnel(source)
     sections = [
         build_overview(source),
-        build_funnel(source),
+        funnel,
         build_pool_and_selection(source),
         build_judge(source),
+    ]
+    source.free_columns("value", "correctness")
+    sections += [
         build_comparisons(source),
         build_sources(source),
         build_topics(source),
         build_tags(source, merges),
+    ]
+    source.free_columns("tags", "length")
+    sections += [
         build_clusters(source),
         build_sizes(source),
         build_distributions(source),

@@ -63,6 +63,10 @@ class ReportInput:
             self.artifacts, self.settings, self.rows["id"], self.codes
         )
 
+    def free_columns(self, *names: str) -> None:
+        """Give up columns of `pool` that no section reads from now on."""
+        self.__dict__["pool"] = self.pool.drop(names)
+
     def free_pool(self) -> None:
         """Give up `pool`, which takes much memory; whoever asks for it again reads it again."""
         self.__dict__.pop("pool", None)
