@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import polars as pl
+
 from tacos.config import Settings
 from tacos.methods.measures.random_range import measure_random_range
 from tacos.methods.selecting import longest
@@ -66,7 +68,12 @@ def summarise_certainty(artifacts: Artifacts) -> dict[str, Any]:
     scored = selection.scan().drop_nulls(["cluster", "score"])
     counts = scored.group_by("cluster").len().collect()
     n_chosen = dict(counts.iter_rows())
-    scores = artifacts[newest].scan().collect()
+    columns = ("id", "cluster", "score", "error")
+    # Only scores with an error count; those of a judge that grades rows have none.
+    has_error = pl.col("error") > 0
+    parts = [artifacts[newest].scan().select(columns).head(0).collect()]
+    parts += [part.filter(has_error) for part in artifacts[newest].batches(columns)]
+    scores = pl.concat(parts)
     certainty = estimate_certainty(scores, n_chosen)
     if certainty is None:
         return {}
