@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from tacos.methods.judging.judge_health import drop_null_rows
 from tacos.methods.samples.last_question import find_last_question
 from tacos.report.judge_words import describe_reasons
 from tacos.report.page_parts import Section
@@ -18,7 +19,7 @@ MAX_TEXT = 1_500
 
 def build_samples(source: ReportInput) -> Section | None:
     """Rows from both ends of the scores; None for a run without any."""
-    scores = source.pool.select("id", "score").drop_nulls()
+    scores = drop_null_rows(source.pool.select("id", "score"))
     if scores.height < 2 * N_EACH:
         return None
     ends = source.codes.name_rows(_find_ends(scores))
