@@ -6,6 +6,7 @@ import polars as pl
 
 from tacos.methods.selecting.row_tags import RowTags, number_tags
 from tacos.pipeline.steps.aligned_rows import join_to_samples
+from tacos.pipeline.steps.matched_rows import sort_places
 from tacos.pipeline.steps.row_codes import RowCodes
 from tacos.records import Tables
 
@@ -17,7 +18,7 @@ def number_sample_tags(tables: Tables, codes: RowCodes) -> RowTags:
     """
     samples = tables["samples"]
     ids = pl.concat(codes.encode(batch["id"]) for batch in samples.batches(["id"]))
-    order = ids.arg_sort().to_numpy()
+    order = sort_places(ids)
     del ids
     rows = join_to_samples(
         samples.batches(["id"]), tables["canonical_tags"].batches(["id", "tags"])
