@@ -225,13 +225,9 @@ class _GainTaker:
             task.reliability,
             task.tag_price,
         )
-        clusters = task.judged["cluster"]
-        if clusters.null_count():
-            # Rows in no cluster count in one of their own.
-            clusters = clusters.cast(pl.Int32).fill_null(-1)
         rows = GainRows(
             _find_samples(task.judged["row"].to_numpy(), task.order),
-            take_rows(clusters.to_numpy(), task.order),
+            _find_clusters(task),
             quality,
             task.tags,
         )
@@ -315,3 +311,17 @@ def _find_samples(rows: Numbers, order: Numbers) -> Numbers:
     if is_whole and (rows[1:] > rows[:-1]).all():
         return order
     return take_rows(rows, order)
+
+
+def _find_clusters(task: GainTask) -> npt.NDArray[Any]:
+    """The clusters of the judged rows in their order, shape (rows,): all the same one where no
+    cluster has a limit.
+    """
+    if all(step.room is None for step in task.steps):
+        # One number, whatever the shape
+        return np.broadcast_to(np.int32(0), task.order.shape)
+    clusters = task.judged["cluster"]
+    if clusters.null_count():
+        # Rows in no cluster count in one of their own.
+        clusters = clusters.cast(pl.Int32).fill_null(-1)
+    return take_rows(clusters.to_numpy(), task.order)

@@ -21,11 +21,11 @@ N_AT_ONCE = 100_000
 class RowTags:
     """The distinct tags of each row: those of row i are `numbers[starts[i]:starts[i + 1]]`.
 
-    `numbers` has shape (tags of all rows,), `starts` shape (rows + 1,), 4 bytes each where that is
-    enough; a number is below `n_tags`.
+    `numbers` has shape (tags of all rows,), `starts` shape (rows + 1,), of no more bytes than are
+    needed; a number is below `n_tags`.
     """
 
-    numbers: npt.NDArray[np.uint32]
+    numbers: npt.NDArray[Any]
     starts: npt.NDArray[Any]
     n_tags: int
 
@@ -34,7 +34,7 @@ class RowTags:
         """How many rows there are."""
         return len(self.starts) - 1
 
-    def of(self, row: int) -> npt.NDArray[np.uint32]:
+    def of(self, row: int) -> npt.NDArray[Any]:
         """The tags of a row."""
         return self.numbers[self.starts[row] : self.starts[row + 1]]
 
@@ -56,7 +56,7 @@ class RowTags:
         counts = take_rows(self.count_tags(), rows)
         starts = np.zeros(len(rows) + 1, self.starts.dtype)
         np.cumsum(counts, out=starts[1:], dtype=starts.dtype)
-        numbers = np.empty(starts[-1], np.uint32)
+        numbers = np.empty(starts[-1], self.numbers.dtype)
         first = 0
         for _, tags in self._gather(rows):
             numbers[first : first + len(tags)] = tags
@@ -107,14 +107,15 @@ def number_tags(tags: pl.Series) -> RowTags:
     for rows in slices:
         names.update(rows.explode().drop_nulls().unique().cast(pl.String))
     kinds = pl.Enum(sorted(names))
-    numbers = [np.zeros(0, np.uint32)]
+    dtype = np.min_scalar_type(max(len(names) - 1, 0))
+    numbers: list[npt.NDArray[Any]] = [np.zeros(0, dtype)]
     counts = [np.zeros(1, np.uint32)]
     for rows in slices:
         distinct = rows.cast(pl.List(pl.String)).list.unique()
         n_distinct = distinct.list.len().fill_null(0)
         counts.append(n_distinct.cast(pl.UInt32).to_numpy())
         occurrences = distinct.explode().drop_nulls().cast(kinds)
-        numbers.append(occurrences.to_physical().cast(pl.UInt32).to_numpy())
+        numbers.append(occurrences.to_physical().to_numpy().astype(dtype))
     n_all = sum(map(len, numbers))
     is_small = n_all <= np.iinfo(np.uint32).max
     starts = np.cumsum(

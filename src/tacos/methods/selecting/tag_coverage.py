@@ -31,13 +31,11 @@ from tacos.methods.selecting import row_tags
 from tacos.methods.selecting.row_tags import N_AT_ONCE, RowTags, number_tags
 
 Floats = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.uint16]
+Counts = npt.NDArray[Any]
 Numbers = npt.NDArray[np.uint32]
 Row = tuple[str, int, float]
 """Id, cluster and quality; a sample may stand in several clusters."""
 
-GONE = np.iinfo(np.uint16).max
-"""In place of the count of a row that cannot be taken any more."""
 BLOCK = 1_024
 """Rows that are looked through at first for the next one with a count."""
 
@@ -119,9 +117,7 @@ def take_covering(
 def order_rows(rows: GainRows) -> GainOrder:
     """What any number of selections from these rows share."""
     order = _order_by_quality(rows.quality)
-    counts = rows.tags.count_tags()
-    n_tags = np.minimum(counts, GONE - 1, out=counts).astype(np.uint16)
-    del counts
+    n_tags = _narrow_counts(rows.tags.count_tags())
     in_order = rows.samples
     if order is not None:
         in_order = row_tags.take_rows(in_order, order)
@@ -132,6 +128,15 @@ def order_rows(rows: GainRows) -> GainOrder:
         rows.tags.list_carriers(in_order),
         is_unique=_count_distinct(rows.samples, rows.tags.n_rows) == len(in_order),
     )
+
+
+def _narrow_counts(counts: npt.NDArray[Any]) -> Counts:
+    """Numbers of tags in one byte each, or two; the largest that fits marks rows that are gone."""
+    dtype = np.uint8 if counts.max(initial=0) < np.iinfo(np.uint8).max else np.uint16
+    narrow: Counts = np.minimum(counts, np.iinfo(dtype).max - 1, out=counts).astype(
+        dtype
+    )
+    return narrow
 
 
 def _count_distinct(samples: npt.NDArray[Any], n_samples: int) -> int:
@@ -181,7 +186,6 @@ def take_rows(
         if place is None:
             break
         sample = int(rows.samples[place])
-        cluster = int(rows.clusters[place])
         waiting.remove_best()
         if gate is not None:
             if not gate.admits(sample):
@@ -190,6 +194,7 @@ def take_rows(
         taken.append(place)
         waiting.cover(rows.tags.of(sample))
         if n_left is not None:
+            cluster = int(rows.clusters[place])
             n_left[cluster] -= 1
             if n_left[cluster] == 0:
                 waiting.remove_rows(ordered.arrange(rows.clusters) == cluster)
@@ -209,6 +214,8 @@ class _Waiting:
         # Where tags are worth nothing, all rows have the same count.
         n_new = ordered.n_tags if price else np.zeros_like(ordered.n_tags)
         self._n_new = n_new.copy()
+        self._gone = np.iinfo(n_new.dtype).max
+        """In place of the count of a row that cannot be taken any more."""
         self._is_covered = np.zeros(ordered.rows.tags.n_tags, np.bool_)
         n_most = int(n_new.max(initial=0))
         self._first = [0] * (n_most + 1)
@@ -238,14 +245,14 @@ class _Waiting:
     def remove_best(self) -> None:
         """Take out the sample whose row `find_best` has found."""
         if self._ordered.is_unique:
-            self._n_new[self._last] = GONE
+            self._n_new[self._last] = self._gone
             return
         samples = self._ordered.arrange(self._ordered.rows.samples)
         self.remove_rows(samples == samples[self._last])
 
     def remove_rows(self, flags: npt.NDArray[np.bool_]) -> None:
         """Take rows out, by their number in the order."""
-        self._n_new[flags] = GONE
+        self._n_new[flags] = self._gone
 
     def cover(self, tags: Numbers) -> None:
         """Lower the counts of the rows with these tags, unless they are covered already."""
@@ -261,7 +268,7 @@ class _Waiting:
     def _lower_counts(self, carriers: Numbers) -> None:
         """One new tag less for these rows, by their numbers in order."""
         counts = self._n_new[carriers]
-        is_waiting = counts != GONE
+        is_waiting = counts != self._gone
         carriers = carriers[is_waiting]
         counts = counts[is_waiting] - 1
         self._n_new[carriers] = counts

@@ -89,3 +89,12 @@ def test_it_reaches_at_least_half_of_the_best(seed: int) -> None:
 
     best = max(value(places) for places in combinations(range(9), 4) if fits(places))
     assert value(tag_coverage.take_covering(rows, 4, room, tags, price=3)) >= best / 2
+
+
+@pytest.mark.parametrize("n_tags", [254, 255, 300])
+def test_a_row_may_have_more_tags_than_a_byte_counts(n_tags: int) -> None:
+    """The row with the most tags comes first, and rows that are in do not come back."""
+    many = [f"t{number}" for number in range(n_tags)]
+    tags = {"a": many[:5], "b": many, "c": ["other"]}
+    rows = [(name, 0, 1.0) for name in "abc"]
+    assert tag_coverage.take_covering(rows, 3, None, tags, price=1.0) == [1, 2, 0]
