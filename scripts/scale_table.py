@@ -30,13 +30,13 @@ the embedded models on one machine were run.
 class Rates:
     """What was measured; `benchmarks/RESULTS.md` says how."""
 
-    spread_ms: float = 0.5
-    """CPU of all row-wise stages per row: 2,499 s on two cores for 10 million rows (Scale)."""
-    serial_ms: float = 0.054
+    spread_ms: float = 0.43
+    """CPU of all row-wise stages per row: 2,144 s on two cores for 10 million rows (Scale)."""
+    serial_ms: float = 0.048
     """All other stages, start and report per row, on one core (Scale)."""
-    base_mb: float = 850.0
+    base_mb: float = 1_000.0
     """Main process without rows: models, figures of the report (Scale)."""
-    bytes_per_row: float = 125.0
+    bytes_per_row: float = 100.0
     """Main process while it selects and reports (Scale)."""
     disk_per_row: float = 540.0
     """Bytes of a run directory (Scale)."""

@@ -69,6 +69,10 @@ class QuestionEncoder:
             ]
         )
 
+    def free_weights(self) -> None:
+        """Free the weights that can be loaded again: see `tacos.models.encoder.free_weights`."""
+        encoder.free_weights(self.questions)
+
     def encode(
         self,
         questions: Sequence[str],

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import erf
 
-from tacos.models import minilm_encoder, weights
+from tacos.models import minilm_encoder, question_vectors, weights
 
 TEXTS = [
     "Hello world",
@@ -106,3 +106,14 @@ def test_weights_are_freed_and_loaded_again(model: minilm_encoder.MiniLM) -> Non
     model.free_weights()
     assert not minilm_encoder.load_session.cache_info().currsize
     assert (model.encode(TEXTS) == vectors).all()
+
+
+def test_the_encoder_of_questions_frees_them_too() -> None:
+    """After a selection, and before the report reads the pool."""
+    questions = question_vectors.load()
+    vectors = questions.encode(TEXTS, TEXTS, [True] * len(TEXTS))
+    assert minilm_encoder.load_session.cache_info().currsize
+    questions.free_weights()
+    assert not minilm_encoder.load_session.cache_info().currsize
+    again = questions.encode(TEXTS, TEXTS, [True] * len(TEXTS))
+    assert (again == vectors).all()
