@@ -13,9 +13,9 @@ def main() -> None:
     """Load and run the command line."""
     started = time.monotonic()
     try:
-        from tacos.engines.freed_memory import give_back_at_once
+        from tacos.engines.freed_memory import save_memory
 
-        give_back_at_once()
+        save_memory()
         from tacos import cli
 
         cli.run_app(started)

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from tacos.engines.freed_memory import ALLOCATOR, give_back_memory
+from tacos.engines.freed_memory import ALLOCATOR, ARROW_POOL, give_back_memory
 
 N_BLOCKS = 500
 SIZE = 100_000
@@ -30,10 +30,31 @@ def test_what_lies_free_between_blocks_in_use_goes_back() -> None:
     assert blocks[0].all()
 
 
+@pytest.mark.parametrize("pool", ["system", "mimalloc"])
+def test_pyarrow_shares_the_memory_of_the_c_library_unless_it_was_set(
+    pool: str,
+) -> None:
+    own = {} if pool == "system" else {ARROW_POOL: pool}
+    program = """
+from tacos.engines.freed_memory import save_memory
+save_memory()
+import pyarrow
+print(pyarrow.default_memory_pool().backend_name)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={k: v for k, v in os.environ.items() if k != ARROW_POOL} | own,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == pool
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="polars has jemalloc on Linux")
 def test_what_polars_frees_goes_back_at_once() -> None:
     """Of 200 MB in many columns, all but one of them dropped, hardly anything is left."""
-    left = measure_freed_columns("give_back_at_once()")
+    left = measure_freed_columns("save_memory()")
     kept = measure_freed_columns("")
     assert left < 20e6 < 100e6 < kept
 
@@ -41,7 +62,7 @@ def test_what_polars_frees_goes_back_at_once() -> None:
 def measure_freed_columns(first: str) -> float:
     """Bytes that a fresh process holds of columns that it has dropped, after this statement."""
     program = f"""
-from tacos.engines.freed_memory import give_back_at_once
+from tacos.engines.freed_memory import save_memory
 {first}
 import polars as pl
 def read(): return int(open("/proc/self/statm").read().split()[1]) * 4096
