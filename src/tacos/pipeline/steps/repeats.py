@@ -66,8 +66,10 @@ def _read_turns(samples: Table, *, is_long: bool) -> Iterator[tuple[str, Turns]]
 
 
 class QuestionText(NamedTuple):
-    """What of a row is read to compare questions."""
+    """What of a row is kept to compare questions: its texts are cut to `MAX_CHARS`."""
 
+    keys: Sequence[bytes]
+    """What it asks, by its whole texts: see `tacos.methods.samples.task_words.hash_task`."""
     instruction: str
     response: str
     is_single: bool
@@ -90,15 +92,11 @@ class QuestionTexts:
     """How ids are written as numbers; None where they are texts."""
     _n_ahead: int = N_AHEAD
     _texts: dict[RowId, QuestionText] = field(default_factory=dict)
-    _keys: dict[RowId, Sequence[bytes]] = field(default_factory=dict)
     _vectors: dict[RowId, npt.NDArray[np.float32]] = field(default_factory=dict)
 
     def hash_task(self, id_: RowId) -> Sequence[bytes]:
         """The keys of what a row asks."""
-        if id_ not in self._keys:
-            text = self._read(id_)
-            self._keys[id_] = task_words.hash_task(text.instruction, text.response)
-        return self._keys[id_]
+        return self._read(id_).keys
 
     def encode(self, ids: Sequence[RowId]) -> npt.NDArray[np.float32]:
         """Unit vectors of rows, shape (rows, dim)."""
@@ -106,8 +104,8 @@ class QuestionTexts:
         if new:
             texts = [self._read(id_) for id_ in new]
             vectors = self.encoder.encode(
-                [truncate_text(text.instruction, MAX_CHARS) for text in texts],
-                [truncate_text(text.response, MAX_CHARS) for text in texts],
+                [text.instruction for text in texts],
+                [text.response for text in texts],
                 [text.is_single for text in texts],
             )
             self._vectors.update(zip(new, vectors, strict=True))
@@ -140,5 +138,10 @@ class QuestionTexts:
             .select("id", "instruction", "response", is_single)
             .collect()
         )
-        for name, *text in found.iter_rows():
-            self._texts[id_of[name]] = QuestionText(*text)
+        for name, instruction, response, is_one in found.iter_rows():
+            self._texts[id_of[name]] = QuestionText(
+                task_words.hash_task(instruction, response),
+                truncate_text(instruction, MAX_CHARS),
+                truncate_text(response, MAX_CHARS),
+                is_one,
+            )
