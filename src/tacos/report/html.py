@@ -108,16 +108,10 @@ def list_sections(source: ReportInput) -> list[Section]:
         funnel,
         build_pool_and_selection(source),
         build_judge(source),
-    ]
-    source.free_columns("value", "correctness")
-    sections += [
         build_comparisons(source),
         build_sources(source),
         build_topics(source),
         build_tags(source, merges),
-    ]
-    source.free_columns("tags", "length")
-    sections += [
         build_clusters(source),
         build_sizes(source),
         build_distributions(source),

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tacos.methods.measures.judge_tastes import Taste
-from tacos.methods.measures.representation import measure_representation
 from tacos.pipeline.steps.reliability import ASSUMED, Reliability
 from tacos.report.better_than_random import TO_KNOW
 from tacos.report.figure_texts import format_share
@@ -131,13 +130,8 @@ def _restore_topics(source: ReportInput) -> Iterator[NextStep]:
     disliked.sort(key=lambda item: item[1].points)
     if not disliked:
         return
-    tagged = source.pool.select("is_selected", group="tags")
-    counts = {
-        tag: (n_tagged, n_taken, n_expected)
-        for tag, n_tagged, n_taken, n_expected in measure_representation(tagged)
-        .select("group", "n_pool", "n_selected", "expected")
-        .iter_rows()
-    }
+    names = ("group", "n_pool", "n_selected", "expected")
+    counts = {tag: figures for tag, *figures in source.tags.select(names).iter_rows()}
     named, quotas = [], []
     for tag, taste in disliked[:N_TOPICS]:
         n_tagged, n_taken, n_expected = counts[tag]

@@ -12,11 +12,16 @@ from pathlib import Path
 import polars as pl
 
 from tacos.config import Settings
+from tacos.methods.measures.representation import count_groups, measure_counts
 from tacos.pipeline.steps.row_codes import RowCodes
-from tacos.report.facts import RunSummary
+from tacos.report.facts import UNCLUSTERED, RunSummary
 from tacos.report.made_selection import MadeSelection
 from tacos.report.plots.cluster_map import choose_drawn
-from tacos.report.plots.pool_rows import read_pool_rows
+from tacos.report.plots.pool_rows import (
+    read_cluster_names,
+    read_numbers,
+    read_pool_rows,
+)
 from tacos.report.plots.size_steps import SizeSteps
 from tacos.report.selection_request import MadeRequest
 from tacos.store.artifacts import Artifact
@@ -63,9 +68,26 @@ class ReportInput:
             self.artifacts, self.settings, self.rows["id"], self.codes
         )
 
-    def free_columns(self, *names: str) -> None:
-        """Give up columns of `pool` that no section reads from now on."""
-        self.__dict__["pool"] = self.pool.drop(names)
+    def read_numbers(self) -> pl.DataFrame:
+        """The two numbers behind the scores: see `tacos.report.plots.pool_rows.read_numbers`."""
+        return read_numbers(self.artifacts, self.pool, self.codes)
+
+    @cached_property
+    def tags(self) -> pl.DataFrame:
+        """The tags of the pool, and what is selected of each: a table REPRESENTATION."""
+        is_selected = pl.col("id").is_in(self.rows["id"].implode())
+        # Their names beside each row would take more memory than all of `pool`.
+        counts = count_groups(
+            batch.select(group="tags", is_selected=is_selected)
+            for batch in self.artifacts["canonical_tags"].batches(["id", "tags"])
+        )
+        n_pool = self.artifacts["samples"].manifest["n_rows"]
+        return measure_counts(counts, n_pool, self.rows.height)
+
+    @cached_property
+    def cluster_names(self) -> dict[int, str]:
+        """The name of each cluster."""
+        return read_cluster_names(self.artifacts)
 
     def free_pool(self) -> None:
         """Give up `pool`, which takes much memory; whoever asks for it again reads it again."""
@@ -73,5 +95,11 @@ class ReportInput:
 
     @cached_property
     def drawn(self) -> pl.DataFrame:
-        """The rows of `pool` that become dots: all, or some by chance; their ids are texts."""
-        return self.codes.name_rows(choose_drawn(self.pool, self.settings.seed))
+        """The rows of `pool` that become dots: all, or some by chance; their ids are texts, and
+        they have a cluster_name, too.
+        """
+        name = pl.col("cluster").replace_strict(
+            self.cluster_names, default=UNCLUSTERED, return_dtype=pl.String
+        )
+        drawn = choose_drawn(self.pool, self.settings.seed)
+        return self.codes.name_rows(drawn.with_columns(cluster_name=name))

@@ -10,7 +10,6 @@ from typing import Any
 import polars as pl
 
 from tacos.config import Settings
-from tacos.methods.measures.random_range import measure_random_range
 from tacos.methods.selecting import longest
 from tacos.methods.selecting.certainty import estimate_certainty
 from tacos.methods.selecting.objective import expect_gain
@@ -45,15 +44,12 @@ def summarise_selection(
         "random": measured.expect_random(n),
         "longest": measured.measure(longest_ids.to_list()),
     }
-    tags = rows["tags"]
-    # The range needs much memory beside the tags.
-    del measured, rows
     return {
         "n_selected": n,
         "n_missing": selection.manifest["notes"].get("n_missing", 0),
         "n_repeats": selection.manifest["notes"].get("n_given_way", 0),
         "selection": figures,
-        "random_range": measure_random_range(tags, n, settings.seed),
+        "random_range": measured.measure_random_range(n, settings.seed),
     }
 
 

@@ -21,10 +21,12 @@ def test_tags_stand_in_the_order_of_the_ids() -> None:
         schema_overrides={"tags": pl.List(pl.String)},
     )
     tables = {"samples": FrameTable(samples), "canonical_tags": FrameTable(tags)}
-    numbered = number_sample_tags(tables, RowCodes(["a"], n_digits=2))
+    numbered, is_tagged = number_sample_tags(tables, RowCodes(["a"], n_digits=2))
     names = ["x", "y"]
     found = [sorted(names[tag] for tag in numbered.of(row)) for row in range(4)]
-    assert found == [TAGS.get(id_, []) for id_ in ("a:0", "a:1", "a:10", "a:2")]
+    in_order = ("a:0", "a:1", "a:10", "a:2")
+    assert found == [TAGS.get(id_, []) for id_ in in_order]
+    assert is_tagged.to_list() == [id_ in TAGS for id_ in in_order]
 
 
 @pytest.mark.parametrize("n_at_once", [1, 2, 100])

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import polars as pl
+import numpy.typing as npt
 
-from tacos.methods.selecting.row_tags import number_tags
+from tacos.methods.selecting.row_tags import RowTags
 
 MOST_DRAWS = 200
 FEWEST_DRAWS = 20
@@ -47,16 +47,19 @@ class RandomRange:
         return "above" if shown > high else "inside"
 
 
-def measure_random_range(tags: pl.Series, n: int, seed: int) -> RandomRange | None:
-    """Coverage and tags per row of `n` random rows, from draws; `tags` has a list per row of the
-    pool (null: not known). None where no row is drawn or no row has a tag.
+def measure_random_range(
+    tags: RowTags,
+    is_known: npt.NDArray[np.bool_],
+    n: int,
+    seed: int,
+) -> RandomRange | None:
+    """Coverage and tags per row of `n` random rows, from draws; `tags` are those of the rows of the
+    pool, of which some are not known, shape (rows,). None where no row is drawn or none has a tag.
     """
-    numbered = number_tags(tags)
-    numbers, starts = numbered.numbers, numbered.starts
+    numbers, starts = tags.numbers, tags.starts
     if not len(numbers) or n == 0:
         return None
-    lengths = np.diff(starts)
-    is_known = tags.is_not_null().to_numpy()
+    lengths = tags.count_tags()
     n_draws = int(np.clip(N_ROWS_DRAWN // n, FEWEST_DRAWS, MOST_DRAWS))
     rng = np.random.default_rng(seed)
     coverage = np.zeros(n_draws)
@@ -65,7 +68,7 @@ def measure_random_range(tags: pl.Series, n: int, seed: int) -> RandomRange | No
         rows = rng.choice(
             len(lengths), min(n, len(lengths)), replace=False, shuffle=False
         )
-        is_covered = np.zeros(numbered.n_tags, bool)
+        is_covered = np.zeros(tags.n_tags, bool)
         own = lengths[rows].astype(np.int64)
         # The places of all tags of the rows drawn, one row after the other
         ends = np.cumsum(own)

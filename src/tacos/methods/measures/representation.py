@@ -10,6 +10,8 @@ What it does not know: whether a mix other than the pool's is better.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import polars as pl
 
@@ -47,9 +49,32 @@ def measure_representation(groups: pl.DataFrame) -> pl.DataFrame:
     `groups` has a row per row of the pool: `group` (a name, a list of names, or null) and
     `is_selected`.
     """
-    n_pool = groups.height
     n_selected = int(groups["is_selected"].sum())
-    counts = _count_rows(groups)
+    return measure_counts(count_groups([groups]), groups.height, n_selected)
+
+
+def count_groups(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """group, n_pool, n_selected over the frames of a pool, each as `measure_representation` reads
+    them: the largest first, equal ones by name.
+    """
+    # In slices: all groups of all rows, each with its flag, take much memory.
+    parts = [
+        _count_rows_of_slice(some)
+        for frame in frames
+        for some in frame.select("group", "is_selected").iter_slices(N_AT_ONCE)
+    ]
+    if not parts:
+        return pl.DataFrame(schema=COUNTS)
+    counts = (
+        pl.concat(parts).group_by("group").agg(pl.col("n_pool", "n_selected").sum())
+    )
+    return counts.sort("n_pool", "group", descending=[True, False])
+
+
+def measure_counts(counts: pl.DataFrame, n_pool: int, n_selected: int) -> pl.DataFrame:
+    """The same from the counts of `count_groups`; the pool has `n_pool` rows, of which `n_selected`
+    are selected, those in no group included.
+    """
     if counts.is_empty():
         return pl.DataFrame(schema=REPRESENTATION)
     expected = pl.col("n_pool") * (n_selected / n_pool)
@@ -87,23 +112,8 @@ def list_favoured(table: pl.DataFrame) -> pl.DataFrame:
     return favoured.sort("ratio", "n_pool", "group", descending=[True, True, False])
 
 
-def _count_rows(groups: pl.DataFrame) -> pl.DataFrame:
-    """group, n_pool, n_selected: the largest first, equal ones by name."""
-    # In slices: all groups of all rows, each with its flag, take much memory.
-    parts = [
-        _count_rows_of_slice(some)
-        for some in groups.select("group", "is_selected").iter_slices(N_AT_ONCE)
-    ]
-    if not parts:
-        return pl.DataFrame(schema=COUNTS)
-    counts = (
-        pl.concat(parts).group_by("group").agg(pl.col("n_pool", "n_selected").sum())
-    )
-    return counts.sort("n_pool", "group", descending=[True, False])
-
-
 def _count_rows_of_slice(groups: pl.DataFrame) -> pl.DataFrame:
-    """The same of some rows, in no order."""
+    """group, n_pool, n_selected of some rows, in no order."""
     if isinstance(groups.schema["group"], pl.List):
         # A tag counts once in a row that has it twice.
         each_once = pl.col("group").list.unique()

@@ -24,8 +24,9 @@ import polars as pl
 from scipy.special import gammaln
 
 from tacos.methods.measures import tag_measures
-from tacos.methods.measures.tag_measures import TagProfile
+from tacos.methods.measures.random_range import RandomRange, measure_random_range
 from tacos.methods.measures.value_shares import count_value_shares, total_variation
+from tacos.methods.selecting.row_tags import RowTags
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -55,18 +56,19 @@ Figures = dict[str, float | None]
 
 @dataclass(frozen=True, eq=False)
 class MeasuredPool:
-    """A pool and its selections in figures.
-
-    `table` has a row per sample: `id`, `tags` (null: not known), `length`, `score`, `cluster`
-    (null: in none), and `grade` if there are grades.
-    """
+    """A pool and its selections in figures."""
 
     table: pl.DataFrame
+    """A row per sample: `id`, `is_tagged` (false: its tags are not known), `length`, `score`,
+    `cluster` (null: in none), and `grade` if there are grades.
+    """
+    tags: RowTags
+    """The tags of each row of the table."""
 
     @cached_property
-    def tags(self) -> TagProfile:
-        """The tags of the whole pool."""
-        return _profile_tags(self.table)
+    def carriers(self) -> Ints:
+        """Rows with each tag, shape (tags,)."""
+        return self.tags.count_carriers()
 
     @cached_property
     def clusters(self) -> dict[object, float]:
@@ -75,23 +77,29 @@ class MeasuredPool:
 
     def measure(self, ids: Collection[str]) -> Figures:
         """The figures of the rows `ids`."""
-        chosen = self.table.filter(pl.col("id").is_in(list(ids)))
-        return self._measure_rows(chosen, _profile_tags(chosen))
+        is_chosen = self.table["id"].is_in(list(ids))
+        tags = self.tags.arrange(is_chosen.arg_true().to_numpy())
+        return self._measure_rows(self.table.filter(is_chosen), tags.count_carriers())
 
     def measure_all(self) -> Figures:
         """The figures of the whole pool."""
-        return self._measure_rows(self.table, self.tags)
+        return self._measure_rows(self.table, self.carriers)
 
-    def _measure_rows(self, chosen: pl.DataFrame, tags: TagProfile) -> Figures:
-        """The figures of rows of the pool; `tags` is their profile."""
+    def measure_random_range(self, n: int, seed: int) -> RandomRange | None:
+        """How far the tags of n random rows vary: see `tacos.methods.measures.random_range`."""
+        is_tagged = self.table["is_tagged"].to_numpy()
+        return measure_random_range(self.tags, is_tagged, n, seed)
+
+    def _measure_rows(self, chosen: pl.DataFrame, carriers: Ints) -> Figures:
+        """The figures of rows of the pool; `carriers` are those with each tag, shape (tags,)."""
         distance = total_variation(
             count_value_shares(chosen, "cluster"),
             self.clusters,
         )
         figures = {
-            **_average(chosen, tags),
+            **_average(chosen, carriers),
             "n": chosen.height,
-            "coverage": self._divide_by_tags(len(tags.counts)),
+            "coverage": self._divide_by_tags(int((carriers > 0).sum())),
             "median_length": _as_float(chosen["length"].median()),
             "n_scored": chosen["score"].count(),
             "n_clusters": chosen["cluster"].drop_nulls().n_unique(),
@@ -105,23 +113,25 @@ class MeasuredPool:
         chance = Chance(pool.height, min(n, pool.height))
         sizes = pool["cluster"].value_counts(name="n_rows")
         named_sizes = sizes.drop_nulls("cluster")
-        n_tags = self._expect_kinds(pl.Series(self.tags.counts.values()), chance.n)
+        n_tags = self._expect_kinds(self.carriers, chance.n)
         figures = {
             # A mean over random rows is expected to be the pool's own.
-            **_average(pool, self.tags),
+            **_average(pool, self.carriers),
             "n": chance.n,
             "coverage": self._divide_by_tags(n_tags),
             "median_length": chance.expect_median(pool["length"]),
             "n_scored": pool["score"].count() * chance.share,
-            "n_clusters": self._expect_kinds(named_sizes["n_rows"], chance.n),
+            "n_clusters": self._expect_kinds(
+                _as_integers(named_sizes["n_rows"]), chance.n
+            ),
             "cluster_distance": chance.expect_distance(sizes["n_rows"]),
         }
         return _order_figures(figures)
 
-    def _expect_kinds(self, counts: pl.Series, n: int) -> float:
+    def _expect_kinds(self, counts: Ints, n: int) -> float:
         """How many kinds n random rows are expected to be of; `counts` are rows per kind."""
         expected = tag_measures.count_expected_kinds(
-            _as_integers(counts),
+            counts,
             self.table.height,
             np.array([n]),
         )
@@ -129,8 +139,8 @@ class MeasuredPool:
 
     def _divide_by_tags(self, n_tags: float) -> float | None:
         """A share of the pool's tags; None if it has none."""
-        n_known = len(self.tags.counts)
-        return n_tags / n_known if n_known else None
+        n_all = self.tags.n_tags
+        return n_tags / n_all if n_all else None
 
 
 @dataclass(frozen=True)
@@ -239,22 +249,18 @@ def summarise_range(draws: Collection[Figures]) -> pl.DataFrame:
     )
 
 
-def _average(rows: pl.DataFrame, tags: TagProfile) -> Figures:
-    """The figures that are means over rows; `tags` is their profile."""
+def _average(rows: pl.DataFrame, carriers: Ints) -> Figures:
+    """The figures that are means over rows; `carriers` are those with each tag, shape (tags,)."""
     grades = pl.Series(dtype=pl.Float64)
     if "grade" in rows.columns:
         grades = rows["grade"]
+    n_tagged = int(rows["is_tagged"].sum())
     return {
-        "mean_tags": tags.complexity if tags.n_known else None,
+        "mean_tags": int(carriers.sum()) / n_tagged if n_tagged else None,
         "mean_length": _as_float(rows["length"].mean()),
         "mean_score": _as_float(rows["score"].mean()),
         "mean_grade": _as_float(grades.mean()),
     }
-
-
-def _profile_tags(rows: pl.DataFrame) -> TagProfile:
-    """The tags of some rows; null: not known."""
-    return tag_measures.build_tag_profile(rows.select("id", "tags"))
 
 
 def _order_figures(figures: Mapping[str, float | None]) -> Figures:

@@ -34,6 +34,7 @@ from tacos.pipeline.steps.matched_rows import (
 )
 from tacos.pipeline.steps.reliability import Reliability, find_reliability
 from tacos.pipeline.steps.row_codes import RowCodes, find_codes
+from tacos.pipeline.steps.sample_tags import number_sample_tags
 from tacos.records import SCORES, Encoder, Table, Tables, add_missing_columns
 
 CATEGORY = pl.Categorical()
@@ -79,9 +80,12 @@ class AnnotatedPool:
         columns = ["id", "cluster", "score"]
         if self.settings.select.min_correctness:
             columns.append("correctness")
-        return read_scores(
-            self.tables["scores"], columns, self.samples["id"], self.codes
-        )
+        samples = self.samples
+        scores = read_scores(self.tables["scores"], columns, samples["id"], self.codes)
+        if scores["cluster"].equals(samples["cluster"]):
+            # The usual case: one column will do.
+            scores = scores.with_columns(samples["cluster"])
+        return scores
 
     @cached_property
     def keep(self) -> list[str]:
@@ -149,16 +153,24 @@ def encode_ids(table: pl.DataFrame, codes: RowCodes | None) -> pl.DataFrame:
 
 
 def measure_pool(
-    artifacts: Tables,
-    settings: Settings,
-    codes: RowCodes | None = None,
-    judged: Sequence[str] = (),
+    artifacts: Tables, settings: Settings, codes: RowCodes | None = None
 ) -> MeasuredPool:
-    """The pool of a run in figures, and every selection from it, by the run's newest scores: the
-    table of `join_best_scores` with those of value and correctness that are `judged`, and grade if
-    there are grades.
+    """The pool of a run in figures, and every selection from it: see `build_scored_rows`."""
+    # Texts and codes sort alike.
+    numbers = codes or RowCodes.of_samples(artifacts["samples"])
+    tags, is_tagged = number_sample_tags(artifacts, numbers)
+    rows = build_scored_rows(artifacts, settings, codes)
+    return MeasuredPool(rows.with_columns(is_tagged=is_tagged), tags)
 
-    `artifacts` are under their full names. With `codes`, ids are written as numbers.
+
+def build_scored_rows(
+    artifacts: Tables, settings: Settings, codes: RowCodes | None = None
+) -> pl.DataFrame:
+    """A row per sample, sorted by id: id, length, source, cluster (null: in none), score (the best
+    of the run's newest; null: not judged), and grade if there are grades.
+
+    `artifacts` are under their full names. With `codes`, ids are written as numbers. Raises
+    `InputError` if the run has no scores.
     """
     newest = find_newest_scores(artifacts)
     if newest is None:
@@ -167,9 +179,10 @@ def measure_pool(
     if "grades" in artifacts:
         grades = iterate_cheap_grades(artifacts["grades"], settings)
     homes = iterate_homes(artifacts, settings)
-    samples = build_sample_rows(artifacts, homes, grades, codes)
-    columns = ("id", "score", *judged)
-    scores = read_scores(artifacts[newest], columns, samples["id"], codes)
+    samples = build_sample_rows(
+        artifacts, homes, grades, codes, columns=("length", "source")
+    )
+    scores = read_scores(artifacts[newest], ("id", "score"), samples["id"], codes)
     rows = join_best_scores(samples, scores)
     del samples, scores
     if grades is not None and rows["grade"].equals(rows["score"]):
@@ -178,9 +191,7 @@ def measure_pool(
     # Rows whose topic is not known have a number, too, but are in no cluster.
     clusters = artifacts["clusters"].scan().select("cluster").collect()["cluster"]
     is_in_cluster = pl.col("cluster").is_in(clusters.unique().implode())
-    return MeasuredPool(
-        rows.with_columns(cluster=pl.when(is_in_cluster).then("cluster"))
-    )
+    return rows.with_columns(cluster=pl.when(is_in_cluster).then("cluster"))
 
 
 def average_cheap_grades(grades: Table, settings: Settings) -> pl.DataFrame:

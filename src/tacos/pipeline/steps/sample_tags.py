@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import polars as pl
 
 from tacos.methods.selecting.row_tags import RowTags, number_tags
@@ -11,8 +13,15 @@ from tacos.pipeline.steps.row_codes import RowCodes
 from tacos.records import Tables
 
 
-def number_sample_tags(tables: Tables, codes: RowCodes) -> RowTags:
-    """The canonical tags of each sample; samples are in the order of the codes of their ids.
+class SampleTags(NamedTuple):
+    """The canonical tags of each sample, and whether they are known, shape (samples,)."""
+
+    tags: RowTags
+    is_tagged: pl.Series
+
+
+def number_sample_tags(tables: Tables, codes: RowCodes) -> SampleTags:
+    """The tags of all samples, in the order of the codes of their ids.
 
     Some 11 bytes a row, where names as categories take 15, and as many again while they are sorted.
     """
@@ -25,6 +34,7 @@ def number_sample_tags(tables: Tables, codes: RowCodes) -> RowTags:
     )
     names = pl.List(pl.Categorical())
     tags = pl.concat(batch["tags"].cast(names) for batch in rows)
+    is_tagged = tags.is_not_null().gather(order)
     numbered = number_tags(tags)
     del tags
-    return numbered.arrange(order)
+    return SampleTags(numbered.arrange(order), is_tagged)

@@ -235,7 +235,7 @@ class PoolSelection(AnnotatedPool):
             questions=questions,
             name_id=self.codes.name_one,
             tags=(
-                number_sample_tags(self.tables, self.codes)
+                number_sample_tags(self.tables, self.codes).tags
                 if self.has_numbered_tags
                 else None
             ),

@@ -11,6 +11,7 @@ import polars as pl
 
 from tacos.methods.measures.representation import measure_representation
 from tacos.methods.measures.tag_measures import N_AT_ONCE
+from tacos.report.facts import UNCLUSTERED
 
 NO_CLUSTER = -1
 N_BINS = 12
@@ -72,17 +73,17 @@ class ClusterTable:
 
 
 def describe_clusters(
-    pool: pl.DataFrame, name_id: Callable[[Any], str] = str
+    pool: pl.DataFrame,
+    names: Mapping[int, str],
+    name_id: Callable[[Any], str] = str,
 ) -> ClusterTable:
-    """The clusters of a pool: id, cluster (null: in none), cluster_name, score (null: not rated),
-    is_selected. `name_id` says what a row is called, where ids are numbers.
+    """The clusters of a pool: id, cluster (null: in none), score (null: not rated), is_selected.
+    `names` are those of the clusters; `name_id` says what a row is called, where ids are numbers.
     """
     # Names of clusters need not be different; rows in none have no number.
     group = pl.col("cluster").cast(pl.Int32).fill_null(NO_CLUSTER)
-    labelled = pool.select("id", "score", "is_selected", "cluster_name", group=group)
+    labelled = pool.select("id", "score", "is_selected", group=group)
     standings = measure_representation(labelled.select("group", "is_selected"))
-    firsts = labelled.group_by("group").agg(pl.col("cluster_name").first())
-    names = dict(firsts.iter_rows())
     score = pl.col("score").cast(pl.Float64)
     scored = labelled.select("id", "is_selected", "group", score)
     # A copy of a large pool takes much memory, and most have all scores.
@@ -101,7 +102,7 @@ def describe_clusters(
         clusters.append(
             ClusterFacts(
                 number=None if number == NO_CLUSTER else number,
-                name=names[number],
+                name=names.get(number, UNCLUSTERED),
                 n_pool=figures["n_pool"],
                 n_selected=figures["n_selected"],
                 expected=figures["expected"],

@@ -1,4 +1,4 @@
-"""The rows of a pool as figures read them: one table, read once."""
+"""The rows of a pool as figures read them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping
 import polars as pl
 
 from tacos.config import Settings
+from tacos.methods.judging.comparisons import NUMBERS
 from tacos.pipeline.steps import pool as pool_steps
+from tacos.pipeline.steps.matched_rows import has_distinct_ids, match_rows
 from tacos.pipeline.steps.row_codes import RowCodes
-from tacos.report.facts import UNCLUSTERED
 from tacos.store.artifacts import Artifact
 
 
@@ -19,23 +20,36 @@ def read_pool_rows(
     selected: pl.Series,
     codes: RowCodes,
 ) -> pl.DataFrame:
-    """A row per usable sample, sorted by id: id (its code), length, source, tags, cluster and
-    cluster_name (null and `UNCLUSTERED`: in none), score, value, correctness (null: not rated),
+    """A row per usable sample, sorted by id (its code): the columns of `build_scored_rows`, and
     is_selected.
 
     `selected` are the ids of the selection, as texts. Raises `InputError` if the run has no scores.
     """
-    rows = pool_steps.measure_pool(artifacts, settings, codes, pool_steps.JUDGED).table
+    rows = pool_steps.build_scored_rows(artifacts, settings, codes)
+    is_selected = pl.col("id").is_in(codes.encode(selected).implode())
+    return rows.with_columns(is_selected=is_selected)
+
+
+def read_numbers(
+    artifacts: Mapping[str, Artifact], pool: pl.DataFrame, codes: RowCodes
+) -> pl.DataFrame:
+    """value, correctness (null: not rated, or by one score only) and is_selected of each row of a
+    pool that `read_pool_rows` read.
+    """
+    newest = pool_steps.find_newest_scores(artifacts)
+    assert newest is not None
+    columns = ("id", *NUMBERS)
+    numbers = pool_steps.read_scores(artifacts[newest], columns, pool["id"], codes)
+    if not has_distinct_ids(numbers):
+        # A sample may have a score per cluster, but its numbers are the same in all of them.
+        numbers = numbers.group_by("id").agg(pl.col(NUMBERS).mean())
+    return match_rows(pool["id"], numbers).hstack([pool["is_selected"]])
+
+
+def read_cluster_names(artifacts: Mapping[str, Artifact]) -> dict[int, str]:
+    """The name of each cluster."""
     clusters = artifacts["clusters"].scan().select("cluster", "name").unique()
-    name = pl.col("cluster").replace_strict(
-        dict(clusters.collect().iter_rows()),
-        default=UNCLUSTERED,
-        return_dtype=pl.Categorical,
-    )
-    return rows.with_columns(
-        cluster_name=name,
-        is_selected=pl.col("id").is_in(codes.encode(selected).implode()),
-    )
+    return dict(clusters.collect().iter_rows())
 
 
 def read_texts(artifacts: Mapping[str, Artifact], ids: Collection[str]) -> pl.DataFrame:

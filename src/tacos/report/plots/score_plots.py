@@ -92,7 +92,7 @@ def draw_score_length(pool: pl.DataFrame, drawn: pl.DataFrame) -> Figure | None:
 def draw_value_correctness(pool: pl.DataFrame, drawn: pl.DataFrame) -> Figure | None:
     """Value against correctness; None where the judge gives only one number.
 
-    The columns are those of `draw_score_length`, and value and correctness.
+    `pool` has value, correctness and is_selected of every row; `drawn` are those that become dots.
     """
     columns = ["value", "correctness"]
     rated = drop_null_rows(pool.select(*columns, "is_selected"))

@@ -36,7 +36,7 @@ Texts = Mapping[str, tuple[str, str]]
 
 def build_clusters(source: ReportInput) -> Section:
     """The map, and a line per cluster, the largest first."""
-    table = describe_clusters(source.pool, source.codes.name_one)
+    table = describe_clusters(source.pool, source.cluster_names, source.codes.name_one)
     ids = {*table.list_example_ids(), *source.drawn["id"]}
     read = read_texts(source.artifacts, ids)
     texts = {

@@ -10,6 +10,7 @@ from tacos.report.judge_bias import describe_bias
 from tacos.report.judge_tastes import describe_tastes
 from tacos.report.judge_words import NO_FACTS
 from tacos.report.page_parts import DataTable, Section
+from tacos.report.plots.cluster_map import choose_drawn
 from tacos.report.plots.score_plots import (
     draw_score_length,
     draw_value_correctness,
@@ -52,10 +53,12 @@ def build_judge(source: ReportInput) -> Section | None:
     columns = {"all": summary.diagnostics, **summary.judges}
     head = ("", *columns) if summary.judges else ("", "figure")
     names = list(LABELS) if summary.diagnostics else []
+    numbers = source.read_numbers()
     drawn = [
         draw_score_length(source.pool, source.drawn),
-        draw_value_correctness(source.pool, source.drawn),
+        draw_value_correctness(numbers, choose_drawn(numbers, source.settings.seed)),
     ]
+    del numbers
     values = {
         "summary": summary,
         "worth": _start_sentence(describe_worth(summary.worth))

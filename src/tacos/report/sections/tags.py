@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from tacos.engines.freed_memory import give_back_memory
 from tacos.errors import ModelError
-from tacos.methods.measures.representation import measure_representation
 from tacos.methods.tags import tag_likeness
 from tacos.models import encoder
 from tacos.records import Encoder
@@ -25,6 +25,7 @@ def list_merges(source: ReportInput) -> pl.DataFrame:
     loaded = _load_encoder()
     merges = rank_merges(vocabulary, loaded, source.settings.normalise.signs)
     encoder.free_weights(loaded)
+    give_back_memory()
     return merges
 
 
@@ -33,10 +34,10 @@ def build_tags(source: ReportInput, merges: pl.DataFrame) -> Section:
     models of a cascade.
     """
     summary = source.summary
-    tags = measure_representation(source.pool.select("is_selected", group="tags"))
     figures = []
-    if tags.height:
-        figures.append(draw_tag_landscape(tags, source.pool.height, source.rows.height))
+    if source.tags.height:
+        sizes = (source.pool.height, source.rows.height)
+        figures.append(draw_tag_landscape(source.tags, *sizes))
     if summary.normalisation:
         figures.append(draw_normalisation(summary.normalisation, summary.n_samples))
     values = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from tacos.methods.measures.representation import measure_representation
+from tacos.methods.measures.representation import count_groups, measure_counts
 from tacos.report.page_parts import Section
 from tacos.report.plots.missing_topics import (
     describe_missing,
@@ -16,23 +16,12 @@ from tacos.report.report_input import ReportInput
 
 def build_topics(source: ReportInput) -> Section:
     """What is missing, then what there is too little or too much of, for tags and for clusters."""
-    pool = source.pool
-    # Names of clusters need not be different.
-    clusters = source.artifacts["clusters"].scan().select("cluster", "name").unique()
-    names = {
-        number: f"{name} (no. {number})"
-        for number, name in clusters.collect().iter_rows()
-    }
-    cluster = pl.col("cluster").replace_strict(
-        names, default=None, return_dtype=pl.Categorical
-    )
-    kinds = {"tag": pl.col("tags"), "cluster": cluster}
+    kinds = {"tag": source.tags, "cluster": _measure_clusters(source)}
     parts = []
-    for kind, group in kinds.items():
-        table = measure_representation(pool.select("is_selected", group=group))
+    for kind, table in kinds.items():
         if table.is_empty():
             continue
-        sizes = (kind, pool.height, source.rows.height)
+        sizes = (kind, source.pool.height, source.rows.height)
         parts.append(
             {
                 "kind": kind,
@@ -42,3 +31,18 @@ def build_topics(source: ReportInput) -> Section:
             }
         )
     return Section("topics", "Topics missing, neglected and favoured", {"parts": parts})
+
+
+def _measure_clusters(source: ReportInput) -> pl.DataFrame:
+    """The clusters of the pool, and what is selected of each: a table REPRESENTATION."""
+    # Names of clusters need not be different.
+    names = {
+        number: f"{name} (no. {number})"
+        for number, name in source.cluster_names.items()
+    }
+    name = pl.col("group").cast(pl.UInt32).replace_strict(names, return_dtype=pl.String)
+    counts = count_groups([source.pool.select("is_selected", group="cluster")])
+    named = counts.with_columns(group=name).sort(
+        "n_pool", "group", descending=[True, False]
+    )
+    return measure_counts(named, source.pool.height, source.rows.height)

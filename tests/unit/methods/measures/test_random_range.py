@@ -7,8 +7,15 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tacos.methods.measures.random_range import measure_random_range
+from tacos.methods.measures.random_range import RandomRange, measure_random_range
 from tacos.methods.measures.selection_figures import MeasuredPool
+from tacos.methods.selecting.row_tags import number_tags
+
+
+def measure(tags: pl.Series, n: int) -> RandomRange | None:
+    """The range of n rows of a pool with these tags."""
+    is_known = tags.is_not_null().to_numpy()
+    return measure_random_range(number_tags(tags), is_known, n, seed=1)
 
 
 @given(
@@ -21,8 +28,7 @@ from tacos.methods.measures.selection_figures import MeasuredPool
 )
 @settings(max_examples=40, deadline=None)
 def test_random_ranges_hold_what_is_expected(tags: list[Any], n: int) -> None:
-    series = pl.Series(tags, dtype=pl.List(pl.String))
-    chance = measure_random_range(series, n, seed=1)
+    chance = measure(pl.Series(tags, dtype=pl.List(pl.String)), n)
     distinct = {tag for row in tags for tag in row or ()}
     if not distinct:
         assert chance is None
@@ -44,15 +50,17 @@ def test_the_range_is_about_the_expected_value() -> None:
     pool = pl.DataFrame(
         {
             "id": [f"row {place:04d}" for place in range(300)],
-            "tags": tags,
+            "is_tagged": True,
             "length": 100,
             "score": 50.0,
             "cluster": 0,
         }
     )
-    chance = measure_random_range(pool["tags"], 20, seed=1)
+    numbered = number_tags(pl.Series(tags))
+    measured = MeasuredPool(pool, numbered)
+    chance = measured.measure_random_range(20, seed=1)
     assert chance is not None
-    expected = MeasuredPool(pool).expect_random(20)
+    expected = measured.expect_random(20)
     assert expected["coverage"] is not None
     assert expected["mean_tags"] is not None
     assert chance.coverage[0] < expected["coverage"] < chance.coverage[1]

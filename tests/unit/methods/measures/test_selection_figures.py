@@ -18,6 +18,7 @@ from tacos.methods.measures.selection_figures import (
     tabulate_figures,
 )
 from tacos.methods.measures.value_shares import total_variation
+from tacos.methods.selecting.row_tags import number_tags
 
 
 def build_pool(
@@ -27,22 +28,23 @@ def build_pool(
     clusters: list[int | None],
 ) -> MeasuredPool:
     """A pool of rows 0, 1, ..."""
+    series = pl.Series("tags", tags, pl.List(pl.String))
     columns = {
         "id": [str(number) for number in range(len(tags))],
-        "tags": tags,
+        "is_tagged": series.is_not_null(),
         "length": lengths,
         "score": scores,
         "grade": scores,
         "cluster": clusters,
     }
     types = {
-        "tags": pl.List(pl.String),
         "length": pl.UInt32,
         "score": pl.Float64,
         "grade": pl.Float64,
         "cluster": pl.UInt32,
     }
-    return MeasuredPool(pl.DataFrame(columns, schema_overrides=types))
+    table = pl.DataFrame(columns, schema_overrides=types)
+    return MeasuredPool(table, number_tags(series))
 
 
 POOL = build_pool(

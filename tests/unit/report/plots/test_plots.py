@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tacos.methods.measures.random_range import RandomRange
 from tacos.methods.measures.representation import measure_representation
 from tacos.methods.measures.selection_figures import MeasuredPool
+from tacos.methods.selecting.row_tags import number_tags
 from tacos.report.page_parts import Figure
 from tacos.report.plots import (
     cluster_map,
@@ -166,17 +167,19 @@ def test_rows_in_no_cluster_are_drawn_too() -> None:
 @settings(max_examples=60, deadline=None)
 def test_cluster_figures_are_those_of_a_plain_loop(rows: list[tuple[Any, ...]]) -> None:
     pool = pl.DataFrame(
-        [(f"{i:03d}", c, f"name {c}", s, f) for i, (c, s, f) in enumerate(rows)],
+        [(f"{i:03d}", c, s, f) for i, (c, s, f) in enumerate(rows)],
         {
             "id": pl.String,
             "cluster": pl.UInt32,
-            "cluster_name": pl.String,
             "score": pl.Float64,
             "is_selected": pl.Boolean,
         },
         orient="row",
     )
-    table = cluster_table.describe_clusters(pool)
+    names = {number: f"name {number}" for number in range(4)}
+    table = cluster_table.describe_clusters(pool, names)
+    called = {one.number: one.name for one in table.clusters}
+    assert called.items() <= {**names, None: "(in no cluster)"}.items()
     assert {one.number for one in table.clusters} == {c for c, _, _ in rows}
     assert sum(one.n_pool for one in table.clusters) == len(rows)
     for one in table.clusters:
@@ -211,7 +214,9 @@ def test_the_caption_says_which_side_of_chance_the_selection_is_on(
     coverage: float, said: str
 ) -> None:
     pool = make_pool()
-    measured = MeasuredPool(pool)
+    measured = MeasuredPool(
+        pool.with_columns(is_tagged=True), number_tags(pool["tags"])
+    )
     chance = RandomRange(200, (0.4, 0.6), (2.0, 3.0))
     chosen = measured.measure(pool["id"][:60].to_list())
     figures = {
