@@ -448,7 +448,7 @@ def write_outputs(
     sidecar = None
     if targets.output is not None:
         sidecar = writing.sidecar_path(targets.output)
-    written = replace(
+    written = _change_paths(
         done,
         output=targets.output,
         sidecar=sidecar,
@@ -462,7 +462,18 @@ def write_outputs(
         before = _digest_if_present(targets.output)
         _write_rows(written, targets.output, columns=targets.columns)
         after = _digest_if_present(targets.output)
-    return replace(written, replaced=before not in ("", after))
+    return _change_paths(written, replaced=before not in ("", after))
+
+
+def _change_paths(done: Selection, **changes: Any) -> Selection:
+    """The same run with other files, and with what was read and computed of it already, which takes
+    minutes for millions of rows.
+    """
+    changed = replace(done, **changes)
+    for name in ("table", "in_input_order", "typed_rows", "summary"):
+        if name in done.__dict__:
+            changed.__dict__[name] = done.__dict__[name]
+    return changed
 
 
 def _digest_if_present(file: Path) -> str:

@@ -18,6 +18,7 @@ from tacos import config
 from tacos.cli import app
 from tacos.cli.shared import summary
 from tacos.errors import ConfigError, InputError, ModelError, TacosError
+from tacos.report.facts import summarise_run
 
 ROWS = make_rows()
 
@@ -382,6 +383,22 @@ def test_clusters_by_embedding(place: Path, preset: str) -> None:
     memberships = done.artifacts["memberships"].scan().collect()
     assert memberships["clusters"].list.len().unique().to_list() == [1]
     assert done.table.height == 20
+
+
+def test_what_the_report_has_computed_is_not_computed_again(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_computed = 0
+
+    def count(artifacts: Any, settings: Any) -> Any:
+        nonlocal n_computed
+        n_computed += 1
+        return summarise_run(artifacts, settings)
+
+    monkeypatch.setattr("tacos.report.facts.summarise_run", count)
+    done = run(place, output=place / "rows.jsonl")
+    assert done.summary.n_selected == done.table.height == 20
+    assert n_computed == 1
 
 
 def test_a_cap_and_its_rows_are_in_summary_and_report(place: Path) -> None:
