@@ -31,12 +31,12 @@ class Rates:
     """What was measured; `benchmarks/RESULTS.md` says how."""
 
     spread_ms: float = 0.43
-    """CPU of all row-wise stages per row: 2,144 s on two cores for 10 million rows (Scale)."""
-    serial_ms: float = 0.048
+    """CPU of all row-wise stages per row: 2,169 s on two cores for 10 million rows (Scale)."""
+    serial_ms: float = 0.042
     """All other stages, start and report per row, on one core (Scale)."""
-    base_mb: float = 1_000.0
+    base_mb: float = 800.0
     """Main process without rows: models, figures of the report (Scale)."""
-    bytes_per_row: float = 100.0
+    bytes_per_row: float = 75.0
     """Main process while it selects and reports (Scale)."""
     disk_per_row: float = 540.0
     """Bytes of a run directory (Scale)."""

@@ -11,9 +11,9 @@ from tacos.amounts import format_memory
 from tacos.counts import count_words
 from tacos.errors import ConfigError
 
-MAIN = 1_000e6
+MAIN = 800e6
 """Bytes of the main process without rows: models, figures of the report."""
-PER_ROW = 100.0
+PER_ROW = 75.0
 """Bytes that it holds of each row at most."""
 PER_WORKER = 470e6
 """Bytes of a worker process that tags and grades."""

@@ -54,7 +54,7 @@ def test_a_run_that_would_not_fit_stops_after_reading(
         app, [*map(str, words), "-o", str(tmp_path / "out.jsonl")]
     )
     assert isinstance(done.exception, ConfigError)
-    assert str(done.exception).startswith("20 rows take some 21.0 GB")
+    assert str(done.exception).startswith("20 rows take some 20.8 GB")
     assert (run / "samples").is_dir()
     assert not (run / "tags").exists()
     assert not (tmp_path / "out.jsonl").exists()

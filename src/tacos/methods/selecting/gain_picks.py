@@ -23,7 +23,7 @@ from tacos.methods.measures.tag_measures import count_expected_kinds
 from tacos.methods.selecting import coverage_floor, tag_coverage
 from tacos.methods.selecting.objective import build_objective
 from tacos.methods.selecting.preference_walk import Admission
-from tacos.methods.selecting.row_tags import RowTags, take_rows
+from tacos.methods.selecting.row_tags import RowTags, gather_values
 from tacos.methods.selecting.tag_coverage import GainOrder, GainRows, order_rows
 
 Bools = npt.NDArray[np.bool_]
@@ -221,7 +221,7 @@ class _GainTaker:
     ) -> _GainTaker:
         """The rows of a task, the better of equal gains first."""
         quality, tag_price = build_objective(
-            take_rows(task.judged["score"].to_numpy(), task.order),
+            gather_values(task.judged["score"].to_numpy(), task.order),
             task.reliability,
             task.tag_price,
         )
@@ -310,7 +310,7 @@ def _find_samples(rows: Numbers, order: Numbers) -> Numbers:
     is_whole = len(rows) > 0 and int(rows[-1]) == len(rows) - 1
     if is_whole and (rows[1:] > rows[:-1]).all():
         return order
-    return take_rows(rows, order)
+    return gather_values(rows, order)
 
 
 def _find_clusters(task: GainTask) -> npt.NDArray[Any]:
@@ -324,4 +324,4 @@ def _find_clusters(task: GainTask) -> npt.NDArray[Any]:
     if clusters.null_count():
         # Rows in no cluster count in one of their own.
         clusters = clusters.cast(pl.Int32).fill_null(-1)
-    return take_rows(clusters.to_numpy(), task.order)
+    return gather_values(clusters.to_numpy(), task.order)

@@ -19,7 +19,7 @@ from tacos.methods.selecting.gain_picks import (
 )
 from tacos.methods.selecting.limits import GroupBound
 from tacos.methods.selecting.preference_walk import Admission
-from tacos.methods.selecting.row_tags import RowTags, number_tags, take_rows
+from tacos.methods.selecting.row_tags import RowTags, gather_values, number_tags
 from tacos.methods.selecting.strategy_inputs import LimitSet, StrategyInputs
 
 Bools = npt.NDArray[np.bool_]
@@ -77,7 +77,7 @@ def choose_by_gain(
     )
     kept_rows = _find_rows(table, keep).select("id", "row")
     is_kept = judged["row"].is_in(kept_rows["row"].implode()).to_numpy()
-    judged_kept = judged[order[take_rows(is_kept, order)]]
+    judged_kept = judged[order[gather_values(is_kept, order)]]
     best_first = judged_kept.join(kept_rows, on="row", maintain_order="left")
     kept = quotas.pick_must_keep(best_first, keep)
     row_of = dict(kept_rows.iter_rows())

@@ -53,7 +53,7 @@ class RowTags:
 
     def arrange(self, rows: npt.NDArray[Any]) -> RowTags:
         """The tags of these rows, in their order: shape (rows,)."""
-        counts = take_rows(self.count_tags(), rows)
+        counts = gather_values(self.count_tags(), rows)
         starts = np.zeros(len(rows) + 1, self.starts.dtype)
         np.cumsum(counts, out=starts[1:], dtype=starts.dtype)
         numbers = np.empty(starts[-1], self.numbers.dtype)
@@ -124,7 +124,7 @@ def number_tags(tags: pl.Series) -> RowTags:
     return RowTags(np.concatenate(numbers), starts, len(names))
 
 
-def take_rows(values: npt.NDArray[T], rows: npt.NDArray[Any]) -> npt.NDArray[T]:
+def gather_values(values: npt.NDArray[T], rows: npt.NDArray[Any]) -> npt.NDArray[T]:
     """`values[rows]`, shape (rows,), without a copy of `rows` as numbers of 8 bytes."""
     taken = np.empty(len(rows), values.dtype)
     for first in range(0, len(rows), N_AT_ONCE):

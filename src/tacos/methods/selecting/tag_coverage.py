@@ -75,7 +75,7 @@ class GainOrder:
         """A column of `rows` in this order, shape (places,)."""
         if self.order is None:
             return column
-        return row_tags.take_rows(column, self.order)
+        return row_tags.gather_values(column, self.order)
 
 
 class Gate(Protocol):
@@ -120,11 +120,11 @@ def order_rows(rows: GainRows) -> GainOrder:
     n_tags = _narrow_counts(rows.tags.count_tags())
     in_order = rows.samples
     if order is not None:
-        in_order = row_tags.take_rows(in_order, order)
+        in_order = row_tags.gather_values(in_order, order)
     return GainOrder(
         rows,
         order,
-        row_tags.take_rows(n_tags, in_order),
+        row_tags.gather_values(n_tags, in_order),
         rows.tags.list_carriers(in_order),
         is_unique=_count_distinct(rows.samples, rows.tags.n_rows) == len(in_order),
     )

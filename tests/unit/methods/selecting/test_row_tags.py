@@ -50,6 +50,6 @@ def test_values_of_rows_are_taken_in_slices(
 ) -> None:
     monkeypatch.setattr(row_tags, "N_AT_ONCE", n_at_once)
     values = np.array([7, 8, 9], np.int16)
-    taken = row_tags.take_rows(values, np.array([2, 0, 0, 1], np.uint32))
+    taken = row_tags.gather_values(values, np.array([2, 0, 0, 1], np.uint32))
     assert taken.dtype == np.int16
     assert taken.tolist() == [9, 7, 7, 8]
