@@ -41,4 +41,4 @@ def test_cost_and_memory_by_hand() -> None:
     dollars = compute_dollars("language", 1_000, RATES)
     assert dollars == pytest.approx((tagging + comparing) / 1e6)
     assert compute_dollars("embedded", 1_000, RATES) == 0
-    assert compute_gigabytes(10_000_000, RATES) == pytest.approx(2.0)
+    assert compute_gigabytes(10_000_000, RATES) == pytest.approx(1.55)
