@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 
 ALLOCATOR = "_RJEM_MALLOC_CONF"
 """The environment variable that sets jemalloc, which polars takes its memory from."""
@@ -29,10 +30,12 @@ def save_memory() -> None:
     """
     os.environ.setdefault(ALLOCATOR, AT_ONCE)
     os.environ.setdefault(ARROW_POOL, "system")
-    os.environ.setdefault(READ_AHEAD, str(len(os.sched_getaffinity(0))))
+    os.environ.setdefault(READ_AHEAD, str(os.cpu_count() or 1))
+    if sys.platform != "linux" or "MALLOC_ARENA_MAX" in os.environ:
+        return
     # One part for all threads: most memory is not taken from there.
     set_parameter = getattr(ctypes.CDLL(None), "mallopt", None)
-    if set_parameter is not None and "MALLOC_ARENA_MAX" not in os.environ:
+    if set_parameter is not None:
         set_parameter(M_ARENA_MAX, 1)
 
 
