@@ -25,7 +25,7 @@ from tacos.report.sections.clusters import build_clusters
 from tacos.report.sections.comparisons import build_comparisons
 from tacos.report.sections.distributions import build_distributions
 from tacos.report.sections.funnel import build_funnel
-from tacos.report.sections.judge import build_judge
+from tacos.report.sections.judge import build_judge, draw_numbers
 from tacos.report.sections.not_to_believe import build_not_to_believe
 from tacos.report.sections.overview import build_overview
 from tacos.report.sections.pool_and_selection import build_pool_and_selection
@@ -103,11 +103,12 @@ def list_sections(source: ReportInput) -> list[Section]:
     # Before the pool is read, since it takes much memory, and so do these.
     merges = list_merges(source)
     funnel = build_funnel(source)
+    numbers = draw_numbers(source)
     sections = [
         build_overview(source),
         funnel,
         build_pool_and_selection(source),
-        build_judge(source),
+        build_judge(source, numbers),
         build_comparisons(source),
         build_sources(source),
         build_topics(source),

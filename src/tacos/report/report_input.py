@@ -69,8 +69,11 @@ class ReportInput:
         )
 
     def read_numbers(self) -> pl.DataFrame:
-        """The two numbers behind the scores: see `tacos.report.plots.pool_rows.read_numbers`."""
-        return read_numbers(self.artifacts, self.pool, self.codes)
+        """The two numbers behind the scores: see `tacos.report.plots.pool_rows.read_numbers`.
+
+        They are not kept, and need no `pool`.
+        """
+        return read_numbers(self.artifacts, self.rows["id"], self.codes)
 
     @cached_property
     def tags(self) -> pl.DataFrame:

@@ -31,19 +31,22 @@ def read_pool_rows(
 
 
 def read_numbers(
-    artifacts: Mapping[str, Artifact], pool: pl.DataFrame, codes: RowCodes
+    artifacts: Mapping[str, Artifact], selected: pl.Series, codes: RowCodes
 ) -> pl.DataFrame:
-    """value, correctness (null: not rated, or by one score only) and is_selected of each row of a
-    pool that `read_pool_rows` read.
+    """value, correctness (null: not rated, or by one score only) and is_selected of each usable
+    sample, in the order of `read_pool_rows`.
     """
     newest = pool_steps.find_newest_scores(artifacts)
     assert newest is not None
+    batches = artifacts["samples"].batches(["id"])
+    ids = pl.concat(codes.encode(batch["id"]) for batch in batches).sort()
     columns = ("id", *NUMBERS)
-    numbers = pool_steps.read_scores(artifacts[newest], columns, pool["id"], codes)
+    numbers = pool_steps.read_scores(artifacts[newest], columns, ids, codes)
     if not has_distinct_ids(numbers):
         # A sample may have a score per cluster, but its numbers are the same in all of them.
         numbers = numbers.group_by("id").agg(pl.col(NUMBERS).mean())
-    return match_rows(pool["id"], numbers).hstack([pool["is_selected"]])
+    is_selected = ids.is_in(codes.encode(selected).implode())
+    return match_rows(ids, numbers).with_columns(is_selected=is_selected)
 
 
 def read_cluster_names(artifacts: Mapping[str, Artifact]) -> dict[int, str]:

@@ -9,7 +9,7 @@ from tacos.report.figure_texts import format_correlation, format_score, format_s
 from tacos.report.judge_bias import describe_bias
 from tacos.report.judge_tastes import describe_tastes
 from tacos.report.judge_words import NO_FACTS
-from tacos.report.page_parts import DataTable, Section
+from tacos.report.page_parts import DataTable, Figure, Section
 from tacos.report.plots.cluster_map import choose_drawn
 from tacos.report.plots.score_plots import (
     draw_score_length,
@@ -43,9 +43,17 @@ OF_SCORES = (
 )
 
 
-def build_judge(source: ReportInput) -> Section | None:
-    """What the judge is worth, its biases in sentences, and the figures behind them; None for a
-    run without scores.
+def draw_numbers(source: ReportInput) -> Figure | None:
+    """The two numbers of the judge against each other; None where it gives only one, or none."""
+    if "value" not in source.summary.scores:
+        return None
+    numbers = source.read_numbers()
+    return draw_value_correctness(numbers, choose_drawn(numbers, source.settings.seed))
+
+
+def build_judge(source: ReportInput, numbers: Figure | None) -> Section | None:
+    """What the judge is worth, its biases in sentences, and the figures behind them, with the one
+    of `draw_numbers`; None for a run without scores.
     """
     summary = source.summary
     if not summary.scores and not summary.diagnostics:
@@ -53,12 +61,7 @@ def build_judge(source: ReportInput) -> Section | None:
     columns = {"all": summary.diagnostics, **summary.judges}
     head = ("", *columns) if summary.judges else ("", "figure")
     names = list(LABELS) if summary.diagnostics else []
-    numbers = source.read_numbers()
-    drawn = [
-        draw_score_length(source.pool, source.drawn),
-        draw_value_correctness(numbers, choose_drawn(numbers, source.settings.seed)),
-    ]
-    del numbers
+    drawn = [draw_score_length(source.pool, source.drawn), numbers]
     values = {
         "summary": summary,
         "worth": _start_sentence(describe_worth(summary.worth))
