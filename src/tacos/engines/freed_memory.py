@@ -16,27 +16,21 @@ https://arrow.apache.org/docs/cpp/env_vars.html.
 """
 READ_AHEAD = "POLARS_ROW_GROUP_PREFETCH_SIZE"
 """The environment variable of the row groups that polars reads ahead of those in work."""
-HUGE_PAGES = "NUMPY_MADVISE_HUGEPAGE"
-"""The environment variable that says whether numpy asks for pages of 2 MB, see
-https://numpy.org/doc/stable/reference/global_state.html.
-"""
 M_ARENA_MAX = -8
 """The parameter of mallopt(3) for how many parts of memory the C library has."""
 
 
 def save_memory() -> None:
     """Have libraries take no more memory than they need, and give it back as soon as it is free,
-    unless the person has set them. Call this before polars, pyarrow and numpy are imported.
+    unless the person has set them. Call this before polars and pyarrow are imported.
 
     By itself, polars keeps what is free for 10 seconds (150 to 300 MB beside a pool of 10 million
-    rows) and reads at least 8 row groups ahead (60 MB), pyarrow and the C library keep what their
-    threads had once (100 MB after reading a million rows), and numpy asks for pages of 2 MB, each
-    of which is kept whole for a few bytes in it (200 to 300 MB after grading 10 million rows).
+    rows) and reads at least 8 row groups ahead (60 MB), and pyarrow and the C library keep what
+    their threads had once (100 MB after reading a million rows).
     """
     os.environ.setdefault(ALLOCATOR, AT_ONCE)
     os.environ.setdefault(ARROW_POOL, "system")
     os.environ.setdefault(READ_AHEAD, str(os.cpu_count() or 1))
-    os.environ.setdefault(HUGE_PAGES, "0")
     if sys.platform != "linux" or "MALLOC_ARENA_MAX" in os.environ:
         return
     # One part for all threads: most memory is not taken from there.

@@ -3,23 +3,15 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tacos.engines.freed_memory import (
-    ALLOCATOR,
-    ARROW_POOL,
-    HUGE_PAGES,
-    give_back_memory,
-)
+from tacos.engines.freed_memory import ALLOCATOR, ARROW_POOL, give_back_memory
 
 N_BLOCKS = 500
 SIZE = 100_000
 """Bytes of a block: small enough that the C library keeps it."""
-ON_REQUEST = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-"""Says "[madvise]" where a process that asks for pages of 2 MB gets them."""
 
 
 def read_resident_bytes() -> int:
@@ -57,31 +49,6 @@ print(pyarrow.default_memory_pool().backend_name)
         check=True,
     )
     assert done.stdout.strip() == pool
-
-
-@pytest.mark.skipif(
-    not ON_REQUEST.exists() or "[madvise]" not in ON_REQUEST.read_text(),
-    reason="this system gives no large pages on request",
-)
-@pytest.mark.parametrize("wanted", ["0", "1"])
-def test_numpy_takes_no_large_pages_unless_it_was_set(wanted: str) -> None:
-    own = {} if wanted == "0" else {HUGE_PAGES: wanted}
-    program = """
-from tacos.engines.freed_memory import save_memory
-save_memory()
-import numpy as np
-values = np.ones(10_000_000)
-lines = open("/proc/self/smaps_rollup").read().splitlines()
-print(next(line.split()[1] for line in lines if line.startswith("AnonHugePages")))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={k: v for k, v in os.environ.items() if k != HUGE_PAGES} | own,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert (int(done.stdout) > 0) == (wanted == "1")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="polars has jemalloc on Linux")
