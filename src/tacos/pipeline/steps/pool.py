@@ -41,7 +41,6 @@ CATEGORY = pl.Categorical()
 FRAMED = "framed"
 N_AT_ONCE = 100_000
 """Scores that are placed together: their ids take much memory beside the numbers."""
-JUDGED = ("value", "correctness")
 NO_HOMES = pl.DataFrame(schema={"id": pl.String, "cluster": pl.UInt32})
 NO_SCORES = pl.DataFrame(schema={"id": pl.String, "score": pl.Float64})
 """In place of homes and scores, where there are none."""
@@ -494,13 +493,13 @@ def join_best_scores(samples: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFram
     """A row per sample with score (the best one; null: not judged), and value and correctness where
     `scores` has them (null: the judge gave none); `scores` of the same ids need no copy.
     """
-    judged = [name for name in JUDGED if name in scores.columns]
+    judged = [name for name in comparisons.NUMBERS if name in scores.columns]
     best = take_best_scores(scores, judged)
     return samples.hstack(match_rows(samples["id"], best))
 
 
 def take_best_scores(
-    scores: pl.DataFrame, judged: Sequence[str] = JUDGED
+    scores: pl.DataFrame, judged: Sequence[str] = comparisons.NUMBERS
 ) -> pl.DataFrame:
     """id, score, and those of value and correctness that are `judged`: one row per scored sample.
 
