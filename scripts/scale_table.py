@@ -30,9 +30,9 @@ the embedded models on one machine were run.
 class Rates:
     """What was measured; `benchmarks/RESULTS.md` says how."""
 
-    spread_ms: float = 0.43
-    """CPU of all row-wise stages per row: 2,169 s on two cores for 10 million rows (Scale)."""
-    serial_ms: float = 0.042
+    spread_ms: float = 0.44
+    """CPU of all row-wise stages per row: 2,205 s on two cores for 10 million rows (Scale)."""
+    serial_ms: float = 0.040
     """All other stages, start and report per row, on one core (Scale)."""
     base_mb: float = 800.0
     """Main process without rows: models, figures of the report (Scale)."""
