@@ -9,7 +9,7 @@ number of rows after the other. The slow tier reads where its weights are instal
 killed goes on: rows, runs and figures stay in `--place`.
 
 Seconds are the run's own, by stage; memory is that of all processes together (proportional set
-size, sampled every 0.2 s), by the artifact that was being made. Prints tables, and a line of JSON at
+size, sampled every 0.2 s), by the artifact that was being made or was there last. Prints tables, and a line of JSON at
 the end.
 
 With `--ray` each number of rows is selected from once more by `--engine ray` with Ray's processes on
@@ -26,7 +26,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,6 @@ from row_generator import generate_rows
 from tacos.formats.writing import write_rows
 
 SIZES = (100_000, 1_000_000, 10_000_000)
-REPORT = "start and report"
 SECONDS = 0.2
 
 
@@ -54,14 +53,23 @@ def generate_file(place: Path, n_rows: int) -> Path:
 
 
 def find_stage(run: Path) -> str:
-    """The artifact that is being made; before the first and after the last one, `REPORT`."""
+    """The artifact that is being made; between two of them, that the one is there ("after rate",
+    and "after select" while the report is drawn).
+    """
     try:
-        drafts = sorted(
-            (run / ".making").iterdir(), key=lambda draft: draft.stat().st_mtime
-        )
+        draft = _find_newest((run / ".making").iterdir())
+        if draft is not None:
+            return f"making {draft.name.rpartition('-')[0]}"
+        manifest = _find_newest(run.rglob("manifest.json"))
     except OSError:
-        return REPORT
-    return drafts[-1].name.rpartition("-")[0] if drafts else REPORT
+        return "between"  # a folder has moved meanwhile
+    if manifest is None:
+        return "start"
+    return f"after {manifest.relative_to(run).parent.parent}"
+
+
+def _find_newest(paths: Iterable[Path]) -> Path | None:
+    return max(paths, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def measure_selection(
@@ -158,7 +166,7 @@ def print_table(figures: dict[str, Any], n_rows: int) -> None:
             f"  {stage:14}{seconds:>10,.1f} s{rate:>12,.0f} rows/s{megabytes:>9,.1f} MB"
         )
     for artifact, peak in figures["peak_mb"].items():
-        print(f"  making {artifact:16}{peak:>8,} MB in all processes")
+        print(f"  {artifact:23}{peak:>8,} MB in all processes")
 
 
 def compare_sizes(small: dict[str, Any], large: dict[str, Any]) -> dict[str, float]:

@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from tacos.config import Settings
+from tacos.engines.freed_memory import give_back_memory
 from tacos.methods.judging import judge_health
 from tacos.methods.judging.comparisons import combine_verdicts
 from tacos.methods.measures.random_range import RandomRange
@@ -183,7 +184,11 @@ def summarise_run(
     artifacts: Artifacts,
     settings: Settings,
 ) -> RunSummary:
-    """The summary of those stages that have run."""
+    """The summary of those stages that have run.
+
+    Of 10 million rows each group of figures takes hundreds of megabytes for itself, and gives them
+    back.
+    """
     samples = artifacts["samples"].manifest
     figures: dict[str, Any] = {
         "preset": settings.preset,
@@ -206,6 +211,7 @@ def summarise_run(
         figures |= _summarise_tags(artifacts)
     if "memberships" in artifacts:
         figures["clusters"] = _summarise_clusters(artifacts, settings)
+        give_back_memory()
     if "shortlist" in artifacts:
         figures |= _summarise_shortlist(artifacts["shortlist"])
         figures["shortlist_note"] = _note_full_shortlist(settings)
@@ -215,6 +221,7 @@ def summarise_run(
             figures["tastes"] = summarise_tastes(artifacts, settings)
     elif find_newest_scores(artifacts) and not settings.ingest.score:
         figures |= _summarise_grading(artifacts, settings)
+    give_back_memory()
     scores = summarise_scores(artifacts, settings)
     figures["scores"] = scores
     figures["warnings"] = [
@@ -223,8 +230,10 @@ def summarise_run(
         *warn_about_numbers(settings, scores),
         *warn_about_rating(artifacts, settings),
     ]
+    give_back_memory()
     if "selection" in artifacts:
         figures |= selection_facts.summarise_selection(artifacts, settings)
+        give_back_memory()
         figures |= selection_facts.summarise_certainty(artifacts)
         figures |= selection_facts.summarise_worth(artifacts)
         verdict = judge_against_random(artifacts, settings)

@@ -17,6 +17,7 @@ import orjson
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from tacos.engines.freed_memory import give_back_memory
 from tacos.report import figure_texts
 from tacos.report.page_parts import Section
 from tacos.report.report_input import ReportInput
@@ -104,6 +105,7 @@ def list_sections(source: ReportInput) -> list[Section]:
     merges = list_merges(source)
     funnel = build_funnel(source)
     numbers = draw_numbers(source)
+    give_back_memory()
     sections = [
         build_overview(source),
         funnel,
@@ -120,6 +122,7 @@ def list_sections(source: ReportInput) -> list[Section]:
     ]
     # The others read what they need themselves.
     source.free_pool()
+    give_back_memory()
     sections += [
         build_selected_rows(source),
         build_row_finder(source),
