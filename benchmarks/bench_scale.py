@@ -9,8 +9,8 @@ number of rows after the other. The slow tier reads where its weights are instal
 killed goes on: rows, runs and figures stay in `--place`.
 
 Seconds are the run's own, by stage; memory is that of all processes together (proportional set
-size, sampled every 0.2 s), by the artifact that was being made or was there last. Prints tables, and a line of JSON at
-the end.
+size, sampled every 0.2 s), by the artifact that was being made or was there last. Prints tables,
+and a line of JSON at the end.
 
 With `--ray` each number of rows is selected from once more by `--engine ray` with Ray's processes on
 this machine: whether all its files are equal, and how many times as long it takes, start of Ray
@@ -27,6 +27,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -53,23 +54,25 @@ def generate_file(place: Path, n_rows: int) -> Path:
 
 
 def find_stage(run: Path) -> str:
-    """The artifact that is being made; between two of them, that the one is there ("after rate",
-    and "after select" while the report is drawn).
+    """What the run is doing: "making grades", or "after grades" until it makes the next artifact
+    ("after selection" while the report is drawn).
     """
-    try:
-        draft = _find_newest((run / ".making").iterdir())
-        if draft is not None:
-            return f"making {draft.name.rpartition('-')[0]}"
-        manifest = _find_newest(run.rglob("manifest.json"))
-    except OSError:
-        return "between"  # a folder has moved meanwhile
+    draft = _find_newest(run.glob(".making/*"))
+    if draft is not None:
+        return f"making {draft.name.rpartition('-')[0]}"
+    manifest = _find_newest(run.glob("[!.]*/**/manifest.json"))
     if manifest is None:
         return "start"
     return f"after {manifest.relative_to(run).parent.parent}"
 
 
 def _find_newest(paths: Iterable[Path]) -> Path | None:
-    return max(paths, key=lambda path: path.stat().st_mtime, default=None)
+    """The path that was written last; folders may move meanwhile."""
+    times = {}
+    with suppress(FileNotFoundError):
+        for path in paths:
+            times[path] = path.stat().st_mtime
+    return max(times, key=lambda path: times[path], default=None)
 
 
 def measure_selection(

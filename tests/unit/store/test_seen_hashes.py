@@ -37,7 +37,9 @@ def test_no_merge_takes_a_copy_of_all_hashes() -> None:
     hashes = rng.integers(0, 1 << 63, 300_000, dtype=np.uint64)
     most_at_once = 0
     for start in range(0, len(hashes), 1_000):
-        before = {id(keys) for keys, _ in seen._runs}
+        # Held, so that no new run stands at the address of one that is gone.
+        held = [keys for keys, _ in seen._runs]
+        before = {id(keys) for keys in held}
         rows = np.arange(start, start + 1_000)
         seen.check(hashes[start : start + 1_000], rows)
         made = [len(keys) for keys, _ in seen._runs if id(keys) not in before]
