@@ -10,6 +10,8 @@ ALLOCATOR = "_RJEM_MALLOC_CONF"
 """The environment variable that sets jemalloc, which polars takes its memory from."""
 AT_ONCE = "dirty_decay_ms:0,muzzy_decay_ms:0"
 """Gives pages back as soon as they are free, see https://jemalloc.net/jemalloc.3.html."""
+OF_POLARS = "dirty_decay_ms:500,muzzy_decay_ms:1000"
+"""What polars puts before that variable once it is imported, for all processes that it starts."""
 ARROW_POOL = "ARROW_DEFAULT_MEMORY_POOL"
 """The environment variable that says where pyarrow takes its memory from, see
 https://arrow.apache.org/docs/cpp/env_vars.html.
@@ -28,7 +30,10 @@ def save_memory() -> None:
     rows) and reads at least 8 row groups ahead (60 MB), and pyarrow and the C library keep what
     their threads had once (100 MB after reading a million rows).
     """
-    os.environ.setdefault(ALLOCATOR, AT_ONCE)
+    # What a program that has imported polars passes on was set by nobody.
+    given = os.environ.get(ALLOCATOR, "").replace(OF_POLARS, "").strip(",")
+    if "decay_ms" not in given:
+        os.environ[ALLOCATOR] = ",".join(filter(None, (given, AT_ONCE)))
     os.environ.setdefault(ARROW_POOL, "system")
     os.environ.setdefault(READ_AHEAD, str(os.cpu_count() or 1))
     if sys.platform != "linux" or "MALLOC_ARENA_MAX" in os.environ:

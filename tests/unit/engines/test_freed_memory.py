@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import polars  # noqa: F401 - it sets what the processes below inherit
 import pytest
 
 from tacos.engines.freed_memory import ALLOCATOR, ARROW_POOL, give_back_memory
@@ -59,8 +60,20 @@ def test_what_polars_frees_goes_back_at_once() -> None:
     assert left < 20e6 < 100e6 < kept
 
 
-def measure_freed_columns(first: str) -> float:
-    """Bytes that a fresh process holds of columns that it has dropped, after this statement."""
+@pytest.mark.skipif(sys.platform != "linux", reason="polars has jemalloc on Linux")
+def test_it_does_below_a_program_that_has_imported_polars() -> None:
+    """Polars passes its own setting on to all processes, such as a `tacos` that a script starts."""
+    of_polars = os.environ[ALLOCATOR]
+    assert of_polars
+    assert measure_freed_columns("save_memory()", of_polars) < 20e6
+    own = f"{of_polars},dirty_decay_ms:60000"
+    assert measure_freed_columns("save_memory()", own) > 100e6
+
+
+def measure_freed_columns(first: str, setting: str = "") -> float:
+    """Bytes that a fresh process holds of columns that it has dropped, after this statement, with
+    this setting of jemalloc in its environment.
+    """
     program = f"""
 from tacos.engines.freed_memory import save_memory
 {first}
@@ -73,7 +86,7 @@ print(read() - before)
 """
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env={k: v for k, v in os.environ.items() if k != ALLOCATOR},
+        env={**os.environ, ALLOCATOR: setting},
         capture_output=True,
         text=True,
         check=True,
