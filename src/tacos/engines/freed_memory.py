@@ -26,9 +26,9 @@ def save_memory() -> None:
     """Have libraries take no more memory than they need, and give it back as soon as it is free,
     unless the person has set them. Call this before polars and pyarrow are imported.
 
-    By itself, polars keeps what is free for 10 seconds (150 to 300 MB beside a pool of 10 million
-    rows) and reads at least 8 row groups ahead (60 MB), and pyarrow and the C library keep what
-    their threads had once (100 MB after reading a million rows).
+    By itself, polars keeps what is free for a second and more (150 to 300 MB beside a pool of 10
+    million rows) and reads at least 8 row groups ahead (60 MB), and pyarrow and the C library keep
+    what their threads had once (100 MB after reading a million rows).
     """
     # What a program that has imported polars passes on was set by nobody.
     given = os.environ.get(ALLOCATOR, "").replace(OF_POLARS, "").strip(",")
