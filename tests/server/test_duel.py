@@ -263,11 +263,16 @@ def test_refusals_are_missing_until_they_are_asked_anew(
 def test_a_judge_that_answers_hardly_anything_stops_early(
     files: tuple[Path, Path], tmp_path: Path
 ) -> None:
+    """Fewer questions are on their way than there are: nothing is left to stop where all are."""
     with (
         FaultServer(Behaviour({"wrong-schema!": 0.6})) as server,
         pytest.raises(FailureRateError, match="stage duel: stopped early"),
     ):
-        tacos.duel(*files, settings(server), ledger=tmp_path / "ledger.sqlite")
+        tacos.duel(
+            *files,
+            settings(server, "llm.concurrency=16"),
+            ledger=tmp_path / "ledger.sqlite",
+        )
 
 
 def test_a_judge_that_selected_is_marked_circular(
