@@ -160,7 +160,7 @@ def test_a_wrong_address_is_one_line_that_says_what_to_do(
     assert "wr0ngw0rd" not in wrong
     refuse(good.replace(f":{ESCAPED_PASSWORD}", ""), "no password supplied")
     for bad in (
-        f"postgresql://u:p%zz{PASSWORD}@h/db",
+        f"postgresql://u:p%zz{ESCAPED_PASSWORD}@h/db",
         f"{good}?pasword={ESCAPED_PASSWORD}",
     ):
         refuse(bad, "write the address as postgresql://USER@HOST:PORT/DATABASE")

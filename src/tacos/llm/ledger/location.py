@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import platformdirs
 
@@ -41,6 +42,7 @@ def parse_location(given: LedgerLocation | PathLike[str] | str) -> LedgerLocatio
         return given
     text = fspath(given)
     if POSTGRES.match(text):
+        _check_address(text)
         return PostgresAddress(text)
     if is_url(text):
         raise ConfigError(
@@ -52,7 +54,25 @@ def parse_location(given: LedgerLocation | PathLike[str] | str) -> LedgerLocatio
         raise ConfigError(
             f"the address of a ledger is a text, not a path: give {FORM} as a str"
         )
+    if re.match(r"\s*postgres(ql)?:|.*\bpassword=", text, re.IGNORECASE):
+        raise ConfigError(f"the address of a ledger is written as {FORM}")
     return Path(text)
+
+
+def _check_address(address: str) -> None:
+    """Raise `ConfigError` where a part of a password would be taken for another part, and shown."""
+    _, _, rest = address.partition("://")
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    is_read = "#" not in rest and rest.count("@") == authority.count("@") <= 1
+    try:
+        urlsplit(address)
+    except ValueError:  # brackets around no IPv6 address
+        is_read = False
+    if not is_read:
+        raise ConfigError(
+            f"the address of the ledger cannot be read: write it as {FORM}, "
+            "with / ? # @ [ ] in a name or password as %2F %3F %23 %40 %5B %5D"
+        )
 
 
 def locate_ledger(

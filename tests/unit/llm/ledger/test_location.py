@@ -31,6 +31,47 @@ def test_an_address_is_told_without_login_and_query(url: str) -> None:
     assert parse_location(location) is location
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://boss:geh#eim@host:5433/tacos",
+        "postgresql://boss:geh?eim@host:5433/tacos",
+        "postgresql://boss:geh/eim@host:5433/tacos",
+        "postgresql://boss:p@geheim@host:5433/tacos",
+        "postgresql://boss:geheim@[::1/tacos",
+        "postgresql://boss:geheim@[fe80::z]:3/tacos",
+        "postgresql:boss:geheim@host/tacos",
+        " postgresql://boss:geheim@host/tacos",
+        "host=127.0.0.1 password=geheim dbname=tacos",
+    ],
+)
+def test_an_address_whose_password_might_be_shown_is_refused(address: str) -> None:
+    """Before: cut at the mark, the start of the password was told as the host; or a traceback, or a
+    file of this name.
+    """
+    with pytest.raises(
+        ConfigError, match=r"(write it|written) as postgresql://USER@"
+    ) as error:
+        parse_location(address)
+    for part in ("boss", "geh", "eim"):
+        assert part not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://boss:geh%23%3F%2F%40eim@host:5433/tacos",
+        "postgresql:///tacos?host=/run/postgresql",
+        "postgresql://me@[::1]:5433/tacos",
+        "postgresql://me@first:5432,second:5432/tacos",
+    ],
+)
+def test_addresses_of_any_right_form_are_taken(address: str) -> None:
+    location = parse_location(address)
+    assert isinstance(location, PostgresAddress)
+    assert location.url == address
+
+
 def test_a_path_is_a_file_and_nothing_is_the_users_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
