@@ -293,6 +293,10 @@ def _check_reachable(address: str) -> None:
     except ValueError as error:
         raise _build_unreachable_error(address, error) from None
     if parts.hostname is None or port is None:
+        if ":" in address and "//" not in address:
+            # Ray would print a traceback of its own.
+            half = ValueError("an address is written HOST:PORT")
+            raise _build_unreachable_error(address, half)
         return  # a name such as auto
     try:
         with socket.create_connection((parts.hostname, port), CONNECT_SECONDS) as line:

@@ -78,3 +78,10 @@ def test_the_address_may_come_from_the_environment(
 def test_an_address_of_rays_client_needs_its_package() -> None:
     with pytest.raises(ConfigError, match=r"pip install 'ray\[client\]'"):
         RayEngine("ray://127.0.0.1:1")
+
+
+@pytest.mark.parametrize("address", [":", ":6379", "head:", "::"])
+def test_half_an_address_is_told_before_ray_prints_a_traceback(address: str) -> None:
+    with pytest.raises(RunError, match=r"^no Ray cluster answers at ") as error:
+        RayEngine(address)
+    assert "\n" not in str(error.value)
