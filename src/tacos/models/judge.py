@@ -71,6 +71,14 @@ class Grade(NamedTuple):
     analysis: str
 
 
+class Grades(NamedTuple):
+    """`Grade` in columns: value and correctness float64 (n,), n analyses."""
+
+    value: Array
+    correctness: Array
+    analyses: list[str]
+
+
 class Explanation(NamedTuple):
     """Why a sample has its numbers.
 
@@ -175,6 +183,16 @@ class EmbeddedJudge:
             blocks.append(self.model.predict(samples))
         return np.concatenate(blocks)
 
+    def grade_columns(
+        self,
+        instructions: Sequence[str],
+        responses: Sequence[str],
+    ) -> Grades:
+        """Grade samples as `grade` does, which may repeat; none is remembered. Raises as `score`
+        does.
+        """
+        return grade_outputs(self.model, self.predict(instructions, responses))
+
     def explain(self, instruction: str, response: str) -> Explanation:
         """Explain one sample: its likeliest faults, and the features that move each number most.
 
@@ -259,8 +277,14 @@ class EmbeddedJudge:
 
     def _grade_texts(self, texts: Sequence[Text]) -> dict[Text, Grade]:
         """Compute the grades of these texts."""
-        outputs = self.predict(*split_columns(texts))
-        return dict(zip(texts, grade_outputs(self.model, outputs), strict=True))
+        grades = self.grade_columns(*split_columns(texts))
+        rows = zip(
+            grades.value.tolist(),
+            grades.correctness.tolist(),
+            grades.analyses,
+            strict=True,
+        )
+        return {text: Grade(*row) for text, row in zip(texts, rows, strict=True)}
 
     def _scale(self, outputs: Array) -> Scores:
         return scale_outputs(self.model, outputs)
@@ -305,24 +329,17 @@ def compute_chances(model: JudgeModel, outputs: Array) -> dict[str, Array]:
     return chances
 
 
-def grade_outputs(model: JudgeModel, outputs: Array) -> list[Grade]:
+def grade_outputs(model: JudgeModel, outputs: Array) -> Grades:
     """Turn a model's outputs (n, outputs) into grades."""
     scores = scale_outputs(model, outputs)
     chances = compute_chances(model, outputs)
     faults = [fault for fault in chances if fault != "none"]
-    table = np.zeros((len(outputs), 0))
+    analyses = [describe_faults([], [])] * len(outputs)
     if faults:
         table = np.stack([chances[fault] for fault in faults], axis=1)
-    grades: list[Grade] = []
-    rows = zip(
-        scores.value.tolist(),
-        scores.correctness.tolist(),
-        table.tolist(),
-        strict=True,
-    )
-    for value, correctness, row in rows:
-        grades.append(Grade(value, correctness, describe_faults(faults, row)))
-    return grades
+        for row in np.flatnonzero(table.max(axis=1) >= SMALLEST_CHANCE).tolist():
+            analyses[row] = describe_faults(faults, table[row].tolist())
+    return Grades(scores.value, scores.correctness, analyses)
 
 
 def describe_faults(faults: Sequence[str], chances: Sequence[float]) -> str:

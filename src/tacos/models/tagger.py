@@ -17,8 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -45,8 +46,54 @@ ARITHMETIC_VERSION = 2
 """Raise it whenever the same files give a text another probability, by a last digit even."""
 CHUNK = 256
 MAX_TAGS = 6
+MENTIONED, LEARNED = "key phrase in the text", "learned"
+"""Why a tag is given."""
+DIGITS = 4
+"""Decimals of a confidence."""
 RankedTag = tuple[str, float, bool]
 """A tag, its probability, and whether the text mentions it."""
+
+
+class TagColumns(NamedTuple):
+    """Tags of texts, one text after the other, each text's best tag first.
+
+    `counts` (texts,) says how many each has, the others are (tags,): `names`, `probabilities`
+    float32, and whether the text mentions the tag.
+    """
+
+    counts: npt.NDArray[np.int64]
+    names: list[str]
+    probabilities: Matrix
+    mentioned: npt.NDArray[np.bool_]
+
+    @property
+    def explanations(self) -> list[str]:
+        """Why each tag is given."""
+        return [MENTIONED if flag else LEARNED for flag in self.mentioned.tolist()]
+
+    @property
+    def confidences(self) -> list[float]:
+        """The probabilities as replies have them."""
+        return [round(chance, DIGITS) for chance in self.probabilities.tolist()]
+
+    def cut(self, n_texts: int) -> TagColumns:
+        """Those of the first texts."""
+        counts = self.counts[:n_texts]
+        n_tags = int(counts.sum())
+        return TagColumns(
+            counts,
+            self.names[:n_tags],
+            self.probabilities[:n_tags],
+            self.mentioned[:n_tags],
+        )
+
+
+_NO_TAGS = TagColumns(
+    counts=np.zeros(0, dtype=np.int64),
+    names=[],
+    probabilities=np.zeros(0, dtype=np.float32),
+    mentioned=np.zeros(0, dtype=np.bool_),
+)
 
 
 @dataclass(frozen=True)
@@ -106,6 +153,10 @@ class EmbeddedTagger:
             tagged.append(row)
         return tagged
 
+    def tag_columns(self, instructions: Sequence[str]) -> TagColumns:
+        """Tag instructions as `answer` does."""
+        return tag_instructions_in_columns(self.loaded, instructions)
+
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
         """Answer requests of the task "tag", which have the field `instruction`, in order."""
         instructions = [str(request.fields["instruction"]) for request in requests]
@@ -136,13 +187,28 @@ def tag_instructions(
     instructions: Sequence[str],
 ) -> list[list[RankedTag]]:
     """Return (tag, probability, whether the text mentions it) per instruction, best tag first."""
-    ranked: list[list[RankedTag]] = []
+    columns = tag_instructions_in_columns(loaded, instructions)
+    tags = zip(
+        columns.names,
+        columns.probabilities.tolist(),
+        columns.mentioned.tolist(),
+        strict=True,
+    )
+    return [list(islice(tags, count)) for count in columns.counts.tolist()]
+
+
+def tag_instructions_in_columns(
+    loaded: TaggerModel,
+    instructions: Sequence[str],
+) -> TagColumns:
+    """Return what `tag_instructions` returns in columns."""
+    chunks = [_NO_TAGS]
     for start in range(0, len(instructions), CHUNK):
         texts = list(instructions[start : start + CHUNK])
-        if len(texts) == 1:
+        n_texts = len(texts)
+        if n_texts == 1:
             # BLAS multiplies a single row in another way, with other last digits.
-            ranked += tag_instructions(loaded, [*texts, ""])[:1]
-            continue
+            texts.append("")
         read = loaded.reader.read(texts)
         # The tags' space has an encoder of its own, usually the same one.
         near = read.encode(loaded.closeness)
@@ -150,13 +216,19 @@ def tag_instructions(
         if loaded.encoder != loaded.closeness:
             vectors = read.encode(loaded.encoder)
         scores = loaded.scorer.score_texts(read.words, vectors)
-        ranked += _rerank_tags(
+        best = _rerank_tags(
             loaded,
             scores,
             read.stems,
             near,
         )
-    return ranked
+        chunks.append(best.cut(n_texts))
+    return TagColumns(
+        np.concatenate([chunk.counts for chunk in chunks]),
+        list(chain.from_iterable(chunk.names for chunk in chunks)),
+        np.concatenate([chunk.probabilities for chunk in chunks]),
+        np.concatenate([chunk.mentioned for chunk in chunks]),
+    )
 
 
 def _rerank_tags(
@@ -164,8 +236,8 @@ def _rerank_tags(
     scores: tag_candidates.TextScores,
     stems: Runs,
     vectors: Matrix,
-) -> list[list[RankedTag]]:
-    """Rank each text's tags by a second look at the scores of learned tags.
+) -> TagColumns:
+    """Choose each text's tags by a second look at the scores of learned tags.
 
     `vectors` are the texts' own in the tags' space.
     """
@@ -186,26 +258,18 @@ def _rerank_tags(
     tags, mentioned = candidates
     probabilities[tags < 0] = 0
 
-    names = loaded.known.lexicon.tags
     order = _find_most_certain(probabilities)
     best = np.take_along_axis(probabilities, order, axis=1)
-    columns = (
-        _count_given(best, loaded.choice).tolist(),
-        np.take_along_axis(tags, order, axis=1).tolist(),
-        best.tolist(),
-        np.take_along_axis(mentioned, order, axis=1).tolist(),
+    counts = _count_given(best, loaded.choice)
+    is_given = np.arange(order.shape[1]) < counts[:, None]
+    numbers = np.take_along_axis(tags, order, axis=1)[is_given]
+    names = loaded.known.lexicon.tags
+    return TagColumns(
+        counts,
+        [names[number] for number in numbers.tolist()],
+        best[is_given],
+        np.take_along_axis(mentioned, order, axis=1)[is_given],
     )
-    ranked: list[list[RankedTag]] = []
-    for n_given, row_tags, chances, is_mentioned in zip(*columns, strict=True):
-        given = [names[tag] for tag in row_tags[:n_given]]
-        row = zip(
-            given,
-            chances,
-            is_mentioned,
-            strict=False,
-        )
-        ranked.append(list(row))
-    return ranked
 
 
 def _find_most_certain(probabilities: Matrix) -> npt.NDArray[np.int64]:
@@ -259,12 +323,11 @@ def format_tag_items(tags: Sequence[RankedTag]) -> list[dict[str, Any]]:
     """List tags as a reply does, each with an explanation and a confidence."""
     items: list[dict[str, Any]] = []
     for tag, probability, is_mentioned in tags:
-        explanation = "key phrase in the text" if is_mentioned else "learned"
         items.append(
             {
                 "tag": tag,
-                "explanation": explanation,
-                "confidence": round(probability, 4),
+                "explanation": MENTIONED if is_mentioned else LEARNED,
+                "confidence": round(probability, DIGITS),
             }
         )
     return items

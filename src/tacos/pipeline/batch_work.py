@@ -80,12 +80,14 @@ class AnsweredBatch(NamedTuple):
 @dataclass(frozen=True)
 class QuestionWork:
     """Asks one question for each row that has neither a given answer nor a reply yet, and reads
-    what the replies say; the functions are those of a `PromptStage`.
+    what the replies say; or lets the model answer all rows at once. The functions are those of a
+    `PromptStage`.
     """
 
     given: Callable[[Row], Row | None]
     ask: Callable[[Row, str, str, Any], Request]
     parse: Callable[[Row, Reply], Row | Reject]
+    answer_at_once: Callable[[Model, pl.DataFrame, Any], pl.DataFrame | None]
     template: str
     template_hash: str
     config: Any
@@ -99,6 +101,15 @@ class QuestionWork:
             return self._answer(batch)
 
     def _answer(self, batch: QuestionBatch) -> AnsweredBatch:
+        if not batch.replies:
+            table = self.answer_at_once(self.model, batch.rows, self.config)
+            if table is not None:
+                rows = conform_table(table, self.schema)
+                notes = {"n_asked": table.height}
+                return AnsweredBatch(StageOutput.without_rejects(rows, notes), ())
+        return self._ask_each(batch)
+
+    def _ask_each(self, batch: QuestionBatch) -> AnsweredBatch:
         rows = batch.rows.to_dicts()
         results: list[Row | Reject | None] = [self.given(row) for row in rows]
         unanswered = [number for number, result in enumerate(results) if result is None]
@@ -133,6 +144,10 @@ def has_no_answer(row: Row) -> None:
     """The `given` of stages that ask about every row."""
 
 
+def asks_each(model: Model, rows: pl.DataFrame, config: Any) -> None:
+    """The `answer_at_once` of stages that build a request for each row."""
+
+
 def build_table(rows: list[Any], schema: pl.Schema) -> pl.DataFrame:
     """Rows as a table, column by column: without pyarrow, which takes long to import, and imports
     pandas where that is installed.
@@ -140,7 +155,7 @@ def build_table(rows: list[Any], schema: pl.Schema) -> pl.DataFrame:
     columns = []
     for name, dtype in schema.items():
         cells = [row.get(name) for row in rows]
-        if isinstance(dtype, pl.List) and cells:
+        if isinstance(dtype, pl.List):
             columns.append(_build_list_column(name, cells, dtype))
         else:
             columns.append(pl.Series(name, cells, dtype=dtype))
@@ -158,10 +173,22 @@ def _build_list_column(
     [['a', 'b'], None, []]
     """
     items = list(chain.from_iterable(cell for cell in cells if cell))
-    all_items = pl.Series(name, items, dtype=dtype.inner).implode()
     lengths = [None if cell is None else len(cell) for cell in cells]
-    length = pl.Series(lengths, dtype=pl.Int64)
-    start = length.fill_null(0).cum_sum() - length
-    slices = pl.lit(all_items).list.slice(pl.lit(start), pl.lit(length))
+    lists = cut_lists(
+        pl.Series(name, items, dtype=dtype.inner), pl.Series(lengths, dtype=pl.Int64)
+    )
     # Where all cells are null, polars has forgotten the type.
-    return pl.select(slices.alias(name)).to_series().cast(dtype)
+    return lists.cast(dtype)
+
+
+def cut_lists(items: pl.Series, lengths: pl.Series) -> pl.Series:
+    """Items as lists of these lengths, one after the other; null for a list without a length.
+
+    >>> cut_lists(pl.Series("tags", ["a", "b"]), pl.Series([0, 2])).to_list()
+    [[], ['a', 'b']]
+    """
+    if lengths.is_empty():
+        return pl.Series(items.name, [], dtype=pl.List(items.dtype))
+    start = lengths.fill_null(0).cum_sum() - lengths
+    slices = pl.lit(items.implode()).list.slice(pl.lit(start), pl.lit(lengths))
+    return pl.select(slices.alias(items.name)).to_series()

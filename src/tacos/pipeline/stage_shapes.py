@@ -20,8 +20,9 @@ import polars as pl
 from tacos.config import Settings
 from tacos.engines.base import Where
 from tacos.pipeline import conditions
-from tacos.pipeline.batch_work import Row, has_no_answer
+from tacos.pipeline.batch_work import Row, asks_each, has_no_answer
 from tacos.records import (
+    Model,
     Reject,
     Reply,
     Request,
@@ -84,7 +85,8 @@ class BatchStage:
 class PromptStage:
     """Asks a model one question per row: `ask` makes the request, `parse` reads the reply.
 
-    A row that `given` has an answer for is not asked.
+    A row that `given` has an answer for is not asked. `answer_at_once` may make the rows of a whole
+    batch, the same ones, without a request for each; None where it cannot.
     """
 
     name: str
@@ -97,6 +99,9 @@ class PromptStage:
     ask: Callable[[Row, str, str, Any], Request]
     parse: Callable[[Row, Reply], Row | Reject]
     given: Callable[[Row], Row | None] = has_no_answer
+    answer_at_once: Callable[[Model, pl.DataFrame, Any], pl.DataFrame | None] = (
+        asks_each
+    )
     one_score_template: str = ""
     """The prompt that takes the template's place where judges give one score (`judge.scores`)."""
     section: str = ""

@@ -23,6 +23,7 @@ from tacos.methods.evaluating.preferences import PREFERENCES
 from tacos.methods.judging import comparisons, known_answers, refinement
 from tacos.methods.tags import open_tags, tag_checks, tag_matching
 from tacos.methods.tags.tag_checks import CASES, JUDGEMENTS
+from tacos.pipeline import whole_batches
 from tacos.pipeline.conditions import (
     extends_runs,
     rewrites_instructions,
@@ -135,6 +136,7 @@ PIPELINE: Pipeline = (
         ask=open_tags.build_tag_request,
         parse=open_tags.parse_tag_reply,
         given=open_tags.reuse_known_tags,
+        answer_at_once=whole_batches.tag_rows,
     ),
     TableStage(
         "propose", "tag_pairs", TAG_PAIRS, when=uses_tag_matching,
@@ -200,6 +202,7 @@ PIPELINE: Pipeline = (
         ask=comparisons.ask_grade,
         parse=comparisons.parse_grade,
         given=known_answers.reuse_known_grade,
+        answer_at_once=whole_batches.grade_rows,
     ),
     TableStage(
         "shortlist", "shortlist", SHORTLIST, version=2,
@@ -224,6 +227,7 @@ PIPELINE: Pipeline = (
         ask=comparisons.ask_grade,
         parse=comparisons.parse_grade,
         given=known_answers.reuse_reread_grade,
+        answer_at_once=whole_batches.grade_rows,
     ),
     (  # once per round
         TableStage(

@@ -81,6 +81,7 @@ def _build_question_work(name: str, model: Any, row: dict[str, Any]) -> tuple[An
         given=stage.given,
         ask=stage.ask,
         parse=stage.parse,
+        answer_at_once=stage.answer_at_once,
         template=stage.template,
         template_hash="0" * 32,
         config=getattr(settings, find_settings_section(stage)),
