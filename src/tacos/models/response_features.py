@@ -322,9 +322,9 @@ def _measure_repetition(samples: SampleTexts) -> Array:
     is_longer = own.memory.lengths[distinct.numbers] > 3
     longer = distinct.texts[is_longer]
     if len(longer):
-        texts, starts = np.unique(longer, return_index=True)
+        starts = sorted_keys.find_starts(longer)
         counts = distinct.counts[is_longer]
-        largest_counts[texts] = np.maximum.reduceat(counts, starts)
+        largest_counts[longer[starts]] = np.maximum.reduceat(counts, starts)
     is_stuck = (n_words > 8) & (largest_counts > 2)
     return np.column_stack(
         [

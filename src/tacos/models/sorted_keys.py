@@ -22,7 +22,7 @@ def sort_keys(keys: Keys) -> Keys:
 def sort_distinct(keys: Keys) -> Keys:
     """Sort keys, each once."""
     ordered = sort_keys(keys)
-    return np.asarray(ordered[_find_starts(ordered)])
+    return np.asarray(ordered[find_starts(ordered)])
 
 
 def count_distinct(keys: Keys) -> tuple[Keys, Numbers]:
@@ -33,12 +33,12 @@ def count_distinct(keys: Keys) -> tuple[Keys, Numbers]:
     ([3, 7], [1, 2])
     """
     ordered = sort_keys(keys)
-    starts = _find_starts(ordered)
+    starts = find_starts(ordered)
     return ordered[starts], np.diff(starts, append=len(ordered))
 
 
-def _find_starts(ordered: Keys) -> Numbers:
-    """The place of each key's first one."""
+def find_starts(ordered: Keys) -> Numbers:
+    """The place of each key's first one, of keys in order."""
     is_first = np.ones(len(ordered), dtype=np.bool_)
     np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
     return np.flatnonzero(is_first)

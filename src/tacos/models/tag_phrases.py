@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import Stemmer
 
+from tacos.models import sorted_keys
 from tacos.models.chunk_memory import ChunkMemory
 from tacos.models.chunk_numbers import Numbers, Runs, number_parts
 
@@ -149,7 +150,7 @@ class Lexicon:
         text, tag = self._phrases.find(texts)
         # Distinct tags of each text, in the order of their weight
         n_tags = max(len(self.tags), 1)
-        keys = np.unique(text * n_tags + self._ranks[tag])
+        keys = sorted_keys.sort_distinct(text * n_tags + self._ranks[tag])
         text, rank = np.divmod(keys, n_tags)
         place = np.arange(len(text)) - np.searchsorted(text, text)
         is_first = place < MAX_MENTIONS

@@ -54,9 +54,10 @@ def weight_terms(counts: sp.csr_array, idf: Array) -> sp.csr_array:
     squares = values**2
     # `reduceat` adds up each text's by itself, in an order that their number decides.
     (places,) = np.nonzero(squares)
-    filled, starts = np.unique(texts[places], return_index=True)
+    starts = sorted_keys.find_starts(texts[places])
     lengths = np.zeros(counts.shape[0])
-    if len(filled):
+    if len(starts):
+        filled = texts[places[starts]]
         lengths[filled] = np.sqrt(np.add.reduceat(squares[places], starts))
     scale = np.divide(
         1.0,
