@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from tacos.models import sorted_keys
 
 N_COLUMNS = 1 << 16
+_BITS_OF_BUCKETS = (1 << 61) - 1
 Array = npt.NDArray[np.float64]
 Tokens = sp.csr_array
 """Tokens in order, one entry each, see `static_encoder.count_tokens`."""
@@ -29,13 +30,15 @@ def count_terms(tokens: Tokens) -> sp.csr_array:
     is_pair = row_of_token[1:] == row_of_token[:-1]
     left = ids[:-1][is_pair]
     right = ids[1:][is_pair]
-    buckets = (left * 1_000_003 + right) * 2_654_435_761 % (1 << 61)
-    pair_columns = n_tokens + buckets % (N_COLUMNS - n_tokens)
+    buckets = (left * 1_000_003 + right) * 2_654_435_761 & _BITS_OF_BUCKETS
+    # The remainder by a quotient: numpy divides by one number many times faster than it takes `%`.
+    n_columns = N_COLUMNS - n_tokens
+    pair_columns = n_tokens + buckets - buckets // n_columns * n_columns
     rows = np.concatenate([row_of_token, row_of_token[1:][is_pair]])
     columns = np.concatenate([ids, pair_columns])
     # Sorted, so that sums over a row run in one order.
     keys, counts = sorted_keys.count_distinct(rows * N_COLUMNS + columns)
-    rows, columns = np.divmod(keys, N_COLUMNS)
+    rows, columns = keys // N_COLUMNS, keys & (N_COLUMNS - 1)
     ends = np.cumsum(np.bincount(rows, minlength=n_texts))
     return sp.csr_array(
         (
