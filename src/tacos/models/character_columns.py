@@ -87,10 +87,13 @@ class Characters:
         self.kinds = _KINDS[self.codes]
         counts = np.concatenate([[2], lengths + 1, [2]])
         self.texts = np.repeat(np.arange(-1, len(texts) + 1), counts)
+        self._found: dict[int, Numbers] = {}
 
     def find(self, kind: int) -> Numbers:
         """The places of the characters of a kind."""
-        return np.flatnonzero(self.kinds & kind)
+        if kind not in self._found:
+            self._found[kind] = np.flatnonzero(self.kinds & kind)
+        return self._found[kind]
 
     def is_kind(self, places: Numbers, kind: int) -> Flags:
         """Whether the characters at these places are of a kind."""
