@@ -123,6 +123,8 @@ def test_python_takes_the_same_address(
     with open_ledger(address) as book:
         book.put_all([entry("a")])
     assert library.ledger(address).size.n_replies == 1
+    in_capitals = address.replace("postgresql", "PostgreSQL")
+    assert library.ledger(in_capitals).size.n_replies == 1
     assert library.export_ledger(tmp_path / "out.jsonl", address) == 1
     assert library.import_ledger(tmp_path / "out.jsonl", address).n_known == 1
     (group,) = library.remove_from_ledger(address, model="m")

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import platformdirs
 
@@ -43,7 +43,9 @@ def parse_location(given: LedgerLocation | PathLike[str] | str) -> LedgerLocatio
     text = fspath(given)
     if POSTGRES.match(text):
         _check_address(text)
-        return PostgresAddress(text)
+        scheme, separator, rest = text.partition("://")
+        # libpq takes a scheme in capitals for something else.
+        return PostgresAddress(f"{scheme.lower()}{separator}{rest}")
     if is_url(text):
         raise ConfigError(
             f"{redact_address(text)} is no ledger: name a file, or a PostgreSQL database "
@@ -59,8 +61,25 @@ def parse_location(given: LedgerLocation | PathLike[str] | str) -> LedgerLocatio
     return Path(text)
 
 
+def read_query(address: str) -> list[tuple[str, str]]:
+    """The names and values of an address' query; a part without a name is a value.
+
+    >>> read_query("postgresql://host/db?sslmode=require&password=a%26b")
+    [('sslmode', 'require'), ('password', 'a&b')]
+    """
+    pairs = []
+    for part in filter(None, urlsplit(address).query.split("&")):
+        # Not `parse_qsl`, which reads a plus sign as a space: libpq does not.
+        name, separator, value = part.partition("=")
+        pair = (name, value) if separator else ("", name)
+        pairs.append((unquote(pair[0]), unquote(pair[1])))
+    return pairs
+
+
 def _check_address(address: str) -> None:
-    """Raise `ConfigError` where a part of a password would be taken for another part, and shown."""
+    """Raise `ConfigError` where a part of a password would be taken for another part, and shown,
+    and where a connection would take no statements.
+    """
     _, _, rest = address.partition("://")
     authority = re.split("[/?#]", rest, maxsplit=1)[0]
     is_read = "#" not in rest and rest.count("@") == authority.count("@") <= 1
@@ -72,6 +91,11 @@ def _check_address(address: str) -> None:
         raise ConfigError(
             f"the address of the ledger cannot be read: write it as {FORM}, "
             "with / ? # @ [ ] in a name or password as %2F %3F %23 %40 %5B %5D"
+        )
+    if "replication" in dict(read_query(address)):
+        raise ConfigError(
+            f"the ledger {redact_address(address)} needs an ordinary connection: "
+            "leave replication=... out of its address"
         )
 
 

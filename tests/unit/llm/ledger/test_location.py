@@ -23,7 +23,9 @@ URL = "postgresql://me:geheim@db.example.com:5433/tacos?sslmode=verify-full&pass
 def test_an_address_is_told_without_login_and_query(url: str) -> None:
     location = parse_location(url)
     assert isinstance(location, PostgresAddress)
-    assert location.url == url
+    scheme, separator, rest = url.partition("://")
+    # libpq knows no scheme in capitals.
+    assert location.url == scheme.lower() + separator + rest
     for text in (str(location), repr(location), f"{location}", str([location])):
         assert "geheim" not in text.lower()
         assert "me:" not in text.lower()
@@ -55,6 +57,16 @@ def test_an_address_whose_password_might_be_shown_is_refused(address: str) -> No
         parse_location(address)
     for part in ("boss", "geh", "eim"):
         assert part not in str(error.value)
+
+
+@pytest.mark.parametrize("query", ["replication=database", "a=b&%72eplication=true"])
+def test_a_connection_that_takes_no_statements_is_refused(query: str) -> None:
+    """Before: lines of psycopg's own, and tries for half a minute."""
+    with pytest.raises(
+        ConfigError, match=r"leave replication=\.\.\. out of its address"
+    ) as error:
+        parse_location(f"postgresql://boss:geheim@host/tacos?{query}")
+    assert "geheim" not in str(error.value)
 
 
 @pytest.mark.parametrize(
