@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 import psycopg
+from psycopg.pq import Conninfo
 
 from tacos.errors import OutputError
-from tacos.llm.ledger.location import FORM, PostgresAddress
+from tacos.llm.ledger.location import FORM, PostgresAddress, read_query
 from tacos.llm.transport.redaction import (
     list_secrets,
     list_url_secrets,
@@ -73,10 +74,20 @@ def explain_failures(address: PostgresAddress, done: str) -> Iterator[None]:
 
 
 def list_address_secrets(address: PostgresAddress) -> tuple[str, ...]:
-    """What of an address is never shown: its password, and the values of its query."""
-    query = urlsplit(address.url).query
-    values = [value for _, value in parse_qsl(query)]
-    return list_secrets([*list_url_secrets(address.url), *values])
+    """What of an address is never shown: its password, and secrets of its query.
+
+    libpq marks the options that a form must not show. The value of a name that it does not know
+    may be a password whose name is misspelt.
+    """
+    shown = {each.keyword for each in Conninfo.get_defaults() if not each.dispchar}
+    secrets = []
+    for name, value in read_query(address.url):
+        if name.encode() not in shown:
+            secrets.append(value)
+    # A user without a password is no secret.
+    if urlsplit(address.url).password is not None:
+        secrets += list_url_secrets(address.url)
+    return list_secrets(secrets)
 
 
 def _take_reason(error: Exception, address: PostgresAddress) -> str:
