@@ -167,20 +167,25 @@ def parse_memory(text: str) -> float:
     (6000000000.0, 1500000000.0)
     """
     match = MEMORY.fullmatch(text.strip())
-    if match is None or float(match[1]) <= 0:
+    n_bytes = float(match[1]) * SCALES[match[2].lower()] if match else 0.0
+    # So many digits that no number is so large are an infinite one.
+    if not 0 < n_bytes < math.inf:
         raise ConfigError(
             f"{text!r} is no amount of memory (--max-memory): write 6GB or 800MB"
         )
-    return float(match[1]) * SCALES[match[2].lower()]
+    return n_bytes
 
 
 def format_memory(n_bytes: float) -> str:
-    """Gigabytes with a decimal.
+    """Bytes in the largest unit of which they are at least one, with a decimal.
 
-    >>> format_memory(3.24e9)
-    '3.2 GB'
+    >>> format_memory(3.24e9), format_memory(8e8), format_memory(1500), format_memory(20)
+    ('3.2 GB', '800.0 MB', '1.5 KB', '20 bytes')
     """
-    return f"{n_bytes / 1e9:,.1f} GB"
+    for unit in ("g", "m", "k"):
+        if n_bytes >= SCALES[unit]:
+            return f"{n_bytes / SCALES[unit]:,.1f} {unit.upper()}B"
+    return f"{n_bytes:.0f} bytes"
 
 
 def parse_quota(text: str | float, what: str = "a quota") -> QuotaAmount:

@@ -102,7 +102,7 @@ def select(  # noqa: PLR0913 - the options of the command
       cat data.jsonl | tacos select - -n 50 -o out.jsonl --set cluster.k=20
     """
     _set_up_logging(verbose=verbose)
-    most_memory = parse_memory(max_memory) if max_memory else None
+    most_memory = None if max_memory is None else parse_memory(max_memory)
     inputs = extending.choose_data(data, glob, extend)
     # Settings: only options that were given override the preset and the settings file.
     selecting = option_settings.parse_limits(
@@ -149,7 +149,13 @@ def select(  # noqa: PLR0913 - the options of the command
     chosen = hand_edits.add_hand_lists(chosen, keep, exclude, edits)
     directory = workflow.resolve_run_directory(run, output)
     if dry_run:
-        _print_forecast(forecast_run(inputs, chosen, run=directory), as_json=as_json)
+        steps = forecast_run(
+            inputs,
+            chosen,
+            run=directory,
+            max_memory=most_memory,
+        )
+        _print_forecast(steps, as_json=as_json)
         return
 
     def select_rows(settings: Settings, *, offline: bool = False) -> Selection:

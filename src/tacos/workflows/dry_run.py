@@ -21,6 +21,7 @@ from tacos.pipeline.plan import Step, plan_steps
 from tacos.pipeline.run_loop import find_existing_artifacts
 from tacos.store import files
 from tacos.store.artifacts import Artifact, Store
+from tacos.workflows import memory_forecast
 from tacos.workflows.extension import open_source
 from tacos.workflows.input_samples import count_run_questions, read_samples
 from tacos.workflows.reading_time import format_duration, measure_reading_time
@@ -70,14 +71,16 @@ def forecast_run(
     settings: Settings,
     *,
     run: Path | None = None,
+    max_memory: float | None = None,
 ) -> list[StepForecast]:
     """Forecast every step of a run. Nothing is kept and no endpoint is asked.
 
     Steps whose artifact is up to date in `run` say so; numbers of questions are upper bounds. The
     slow tier of the embedded judge is timed on a few rows.
     Raises `InputError` if the data cannot be read, `ConfigError` or `ModelError` if a model cannot
-    be had.
+    be had, `ConfigError` if the run takes more than `max_memory` bytes.
     """
+    memory_forecast.check_limit(max_memory)
     settings = resolve_judging(sources.pin_evaluation_sets(settings))
     seconds: dict[str, float] = {}
     with files.make_temporary_folder() as folder:
@@ -98,6 +101,7 @@ def forecast_run(
             samples = existing.get("samples")
             if samples is None:
                 samples = read_samples(source, settings, scratch)
+            memory_forecast.check_rows(max_memory, samples.manifest["n_rows"])
             if "reread" in models.prompt:
                 needed = measure_reading_time(
                     samples,

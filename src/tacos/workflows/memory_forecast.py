@@ -19,16 +19,19 @@ PER_WORKER = 470e6
 """Bytes of a worker process that tags and grades."""
 
 
-def fit_workers(limit: float, n_workers: int) -> int:
-    """At most so many workers as fit beside the main process; 1 is that process itself.
-
-    Raises `ConfigError` where it alone takes more than the limit.
+def check_limit(limit: float | None) -> None:
+    """Raise `ConfigError` where the main process takes more than the limit without any rows (None:
+    there is no limit).
     """
-    if limit < MAIN:
+    if limit is not None and limit < MAIN:
         raise ConfigError(
             f"--max-memory {format_memory(limit)} is too little: "
             f"tacos select takes some {format_memory(MAIN)} whatever the data"
         )
+
+
+def fit_workers(limit: float, n_workers: int) -> int:
+    """At most so many workers as fit beside the main process; 1 is that process itself."""
     n_fitting = int((limit - MAIN) // PER_WORKER)
     return max(1, min(n_workers, n_fitting))
 

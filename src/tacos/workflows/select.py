@@ -319,6 +319,7 @@ def _open_engine(
     Raises `ConfigError` and `RunError` as `RayEngine` does.
     """
     arguments.check_choice("engine", name, ENGINES)
+    memory_forecast.check_limit(max_memory)
     if name == "local":
         if ray_address:
             raise ConfigError(
