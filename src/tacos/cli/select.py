@@ -22,7 +22,7 @@ from tacos.cli.shared import (
 from tacos.cli.shared.option_settings import EndpointOptions
 from tacos.cli.shared.stopwatch import WATCH
 from tacos.config import Settings
-from tacos.errors import OfflineError, OtherEndpointError
+from tacos.errors import ConfigError, OfflineError, OtherEndpointError
 from tacos.store.artifacts import Store
 from tacos.workflows import arguments, hand_edits
 from tacos.workflows import select as workflow
@@ -73,7 +73,7 @@ def select(  # noqa: PLR0913 - the options of the command
     workers: options.Workers = 0,
     max_memory: options.MaxMemory = None,
     engine: options.Engine = "local",
-    ray_address: options.RayAddress = "",
+    ray_address: options.RayAddress = None,
     verbose: options.Verbose = False,
 ) -> None:
     """Select a diverse, high-quality subset of a data set, with a reason for each row.
@@ -103,6 +103,11 @@ def select(  # noqa: PLR0913 - the options of the command
     """
     _set_up_logging(verbose=verbose)
     most_memory = None if max_memory is None else parse_memory(max_memory)
+    # Of a shell variable that is not set: nobody means a cluster on this machine by it.
+    if ray_address is not None and not ray_address.strip():
+        raise ConfigError(
+            "--ray-address is empty: name a cluster (HOST:6379, auto), or leave the option out"
+        )
     inputs = extending.choose_data(data, glob, extend)
     # Settings: only options that were given override the preset and the settings file.
     selecting = option_settings.parse_limits(
@@ -168,7 +173,7 @@ def select(  # noqa: PLR0913 - the options of the command
                 workers=workers,
                 max_memory=most_memory,
                 engine=engine,
-                ray_address=ray_address,
+                ray_address=ray_address or "",
                 progress=bars,
                 until=until,
                 offline=offline,

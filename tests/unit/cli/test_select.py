@@ -216,3 +216,20 @@ def test_more_rows_than_there_are_is_an_error_that_names_fill(tmp_path: Path) ->
     code, printed = tacos("select", SAMPLE, "-n", 1000, "-o", tmp_path / "out.jsonl")
     assert code == 2
     assert "--fill" in printed
+
+
+@pytest.mark.parametrize("engine", [(), ("--engine", "ray")])
+@pytest.mark.parametrize("address", ["", " "])
+def test_an_empty_address_of_ray_is_refused(
+    tmp_path: Path, engine: tuple[str, ...], address: str
+) -> None:
+    """Before: a shell variable that was not set started Ray on this machine."""
+    output = tmp_path / "out.jsonl"
+    code, said = tacos(
+        "select", SAMPLE, "-o", output, "--ray-address", address, *engine
+    )
+    assert code == 2
+    assert said == (
+        "--ray-address is empty: name a cluster (HOST:6379, auto), or leave the option out"
+    )
+    assert not list(tmp_path.iterdir())

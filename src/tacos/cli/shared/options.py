@@ -372,7 +372,7 @@ Engine = Annotated[
     typer.Option(help="where the work runs: local, or ray (extra ray)"),
 ]
 RayAddress = Annotated[
-    str,
+    str | None,
     typer.Option(
         help="the Ray cluster, such as HOST:6379 or auto [default: one is started here]",
         show_default=False,
