@@ -28,6 +28,8 @@ WITH_LOGIN = (
     *("postgresql", "postgres"),
 )
 """Schemes before whose host a name is a login; elsewhere it may be that of a container."""
+CUT = "..."
+"""Stands for what may be a password."""
 
 
 class HubName(NamedTuple):
@@ -106,14 +108,23 @@ def parse_hub_path(address: str) -> HubPath | None:
 def redact_address(address: str) -> str:
     """An address without login, query and fragment.
 
+    A password may hold / ? # as they are, though an address must escape them. A colon before the
+    first of them and an @ after it may be such a password, or a port and an @ of a path: nothing
+    before the last @ is shown then.
+
     >>> redact_address("https://me:secret@host/a.jsonl?X-Amz-Signature=1#2")
     'https://host/a.jsonl'
     >>> redact_address("abfs://container@account.dfs.core.windows.net/part-?.parquet")
     'abfs://container@account.dfs.core.windows.net/part-?.parquet'
+    >>> redact_address("https://me:sec/ret@host/a.jsonl"), redact_address("https://host/a@b.jsonl")
+    ('https://.../host/a.jsonl', 'https://host/a@b.jsonl')
     """
     scheme, separator, rest = address.partition("://")
     if not separator:
         return address
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    if ":" in authority and "@" in rest[len(authority) :]:
+        return f"{scheme}://{_cut_password(rest)}"
     has_login = scheme.lower() in WITH_LOGIN
     place, mark, query = rest.partition("?")
     # A question mark of a pattern or of a key is no query.
@@ -142,8 +153,9 @@ def find_address_in_path(path: Path) -> str:
 
 
 def has_query(address: str) -> bool:
-    """Whether an address has a query, which is never shown."""
-    return redact_address(address) != address and "?" in address
+    """Whether an address has a query, or a part like one, which is never shown."""
+    shown = redact_address(address)
+    return shown != address and ("?" in address or f"://{CUT}" in shown)
 
 
 def hide_secrets(text: str) -> str:
@@ -154,6 +166,15 @@ def hide_secrets(text: str) -> str:
     """
     shown = URL_IN_TEXT.sub(lambda found: redact_address(found[0]), text)
     return TOKEN.sub("[secret]", shown)
+
+
+def _cut_password(place: str) -> str:
+    """What stands after the last @, if that cannot be a part of a query."""
+    before, _, after = place.rpartition("@")
+    if re.search("[?#]", before):
+        return CUT
+    host_and_path = re.split("[?#]", after, maxsplit=1)[0]
+    return f"{CUT}/{host_and_path}"
 
 
 def _may_be_path(name: str) -> bool:
