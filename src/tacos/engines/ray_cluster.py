@@ -270,7 +270,7 @@ def _connect(ray: ModuleType, address: str, n_cores: int) -> None:
                 f"the Ray cluster is of another version ({_join_lines(error)}): "
                 "install the same versions of Ray and Python here as there"
             ) from None
-        raise _build_unreachable_error(address, error) from None
+        raise _build_unreachable_error(address, _first_line(error)) from None
 
 
 def _check_joined(ray: ModuleType, address: str) -> None:
@@ -291,19 +291,21 @@ def _check_reachable(address: str) -> None:
     try:
         port = parts.port
     except ValueError as error:
-        raise _build_unreachable_error(address, error) from None
+        raise _build_unreachable_error(address, _first_line(error)) from None
     if parts.hostname is None or port is None:
         if ":" in address and "//" not in address:
             # Ray would print a traceback of its own.
-            half = ValueError("an address is written HOST:PORT")
-            raise _build_unreachable_error(address, half)
+            raise _build_unreachable_error(
+                address,
+                "an address is written HOST:PORT",
+            )
         return  # a name such as auto
     try:
         with socket.create_connection((parts.hostname, port), CONNECT_SECONDS) as line:
             if os.environ.get("RAY_USE_TLS", "0") == "0":
                 _check_greeting(line)
     except OSError as error:
-        raise _build_unreachable_error(address, error) from None
+        raise _build_unreachable_error(address, _first_line(error)) from None
 
 
 def _check_greeting(line: socket.socket) -> None:
@@ -324,9 +326,9 @@ def _build_start_error(error: Exception) -> RunError:
     )
 
 
-def _build_unreachable_error(address: str, error: Exception) -> RunError:
+def _build_unreachable_error(address: str, reason: str) -> RunError:
     return RunError(
-        f"no Ray cluster answers at {address} ({_first_line(error)}): "
+        f"no Ray cluster answers at {address} ({reason}): "
         "check the address (--ray-address) and the network; a cluster that asks for a token needs "
         "RAY_AUTH_MODE=token here"
     )
