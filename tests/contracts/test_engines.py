@@ -234,14 +234,65 @@ def test_a_cluster_that_cannot_be_reached_is_one_line(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def select_on_ray(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+@pytest.mark.slow
+@pytest.mark.parametrize("token", ["", "b" * 40])
+def test_a_cluster_that_wants_another_token_is_one_line(
+    tmp_path: Path, token: str
+) -> None:
+    """Before: twenty lines of Ray's log over 20 s, and that no cluster answers."""
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    wanted = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a" * 40}
+    head = subprocess.Popen(
+        [sys.executable, "-c", HEAD],
+        env={**os.environ, **wanted},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert head.stdout is not None
+    address = head.stdout.readline().strip()
+    given = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token} if token else {}
+    try:
+        done = select_on_ray(tmp_path, "--ray-address", address, **given)
+        right = select_on_ray(
+            tmp_path, "--ray-address", address, "--until", "ingest", **wanted
+        )
+    finally:
+        head.communicate("end\n", timeout=60)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"tacos: the Ray cluster at {address} takes only those with its token: set "
+        "RAY_AUTH_MODE=token and bring its ~/.ray/auth_token to this machine\n"
+    )
+    assert right.returncode == 0, right.stderr
+
+
+HEAD = """
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+print(cluster.address, flush=True)
+input()
+cluster.shutdown()
+"""
+
+
+def select_on_ray(
+    folder: Path, *options: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """`tacos select` in a process of its own: this one may have a cluster."""
     rows = Path(__file__).parents[2] / "demo" / "sample.jsonl"
     words = [
         *(sys.executable, "-m", "tacos", "select", rows, "-n", "5"),
         *("-o", folder / "out.jsonl", "--engine", "ray", *options),
     ]
-    return subprocess.run(words, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        words,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
 
 
 def test_without_ray_the_message_names_the_extra(

@@ -64,7 +64,8 @@ class RayEngine:
         end_clients: Called in each of these when the engine closes, to store what is in flight.
 
     Raises:
-        ConfigError: Ray is not installed, or its version or that of tacos is not the cluster's.
+        ConfigError: Ray is not installed, its version or that of tacos is not the cluster's, or the
+            cluster wants another token.
         RunError: The cluster cannot be reached.
     """
 
@@ -251,6 +252,7 @@ def _connect(ray: ModuleType, address: str, n_cores: int) -> None:
         )
     if address:
         _check_reachable(address)
+        _check_token(ray, address)
         options["address"] = address
     else:
         # Without "local", Ray would join one that somebody has started on this machine.
@@ -317,6 +319,42 @@ def _check_greeting(line: socket.socket) -> None:
     greeting = line.recv(len(HTTP2_SETTINGS))
     if greeting[3:4] != HTTP2_SETTINGS[3:4]:
         raise OSError("what listens there is not Ray")
+
+
+def _check_token(ray: ModuleType, address: str) -> None:
+    """Raise `ConfigError` where the cluster takes no connection without a token, or takes another
+    one: Ray would try for 20 s, and print a line each time.
+    """
+    # Ray's client and names such as auto know no address of the cluster itself yet.
+    if "//" in address or ":" not in address:
+        return
+    # This is what ray.init does first. It is not public: without it, Ray's own lines have to do.
+    make_client = getattr(ray._raylet, "GcsClient", None)
+    if make_client is None:
+        return
+    try:
+        with _silence_stderr():
+            make_client(address=address)
+    except ray.exceptions.RayError as error:
+        if type(error).__name__ == "AuthenticationError":
+            raise ConfigError(
+                f"the Ray cluster at {address} takes only those with its token: set "
+                "RAY_AUTH_MODE=token and bring its ~/.ray/auth_token to this machine"
+            ) from None
+        # What else it may be is told by ray.init.
+
+
+@contextmanager
+def _silence_stderr() -> Iterator[None]:
+    """Let nothing reach standard error, where Ray's C++ code writes its log."""
+    stderr = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def _build_start_error(error: Exception) -> RunError:
