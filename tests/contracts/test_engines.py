@@ -266,6 +266,7 @@ def test_a_cluster_that_wants_another_token_is_one_line(
         "RAY_AUTH_MODE=token and bring its ~/.ray/auth_token to this machine\n"
     )
     assert right.returncode == 0, right.stderr
+    assert right.stderr.startswith("on Ray: 1 machine, 1 core\n")
 
 
 HEAD = """

@@ -238,6 +238,7 @@ def run_selection(  # noqa: PLR0913 - the options of the command
     runner, n_shares = _open_engine(engine, workers, ray_address, max_memory)
     if not isinstance(ledger, PostgresAddress):
         _check_one_machine(runner, settings)
+    _announce_machines(runner, watcher)
     # Of the models alone: the settings of the run say nothing about this attempt.
     to_send = _forbid_sending(settings) if offline else settings
 
@@ -352,6 +353,14 @@ def _check_one_machine(
             f"{engine.n_machines} machines need a ledger that they share: "
             "--ledger postgresql://... (a file is on one of them alone)"
         )
+
+
+def _announce_machines(engine: LocalEngine | RayEngine, watcher: Progress) -> None:
+    """Tell of a cluster; this machine goes without saying."""
+    if isinstance(engine, LocalEngine):
+        return
+    machines = count_words(engine.n_machines, "machine")
+    watcher.announce(f"on Ray: {machines}, {count_words(engine.n_workers, 'core')}")
 
 
 def _forbid_sending(settings: Settings) -> Settings:
