@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from tacos.cli.shared import console, options
 from tacos.errors import ConfigError
@@ -44,7 +43,7 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="count the replies, remove none")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="remove without asking")]
-COLUMNS = (
+SPEND_COLUMNS = (
     "day",
     "model",
     "endpoint",
@@ -55,6 +54,10 @@ COLUMNS = (
     "about usd",
     "by prices",
 )
+N_SPEND_NAMES = 4
+GROUP_COLUMNS = ("model", "endpoint", "task", "replies", "unusable", "tokens", "days")
+N_GROUP_NAMES = 3
+"""Columns that say what the figures of a row are about."""
 
 
 @app.callback()
@@ -85,7 +88,8 @@ def show_ledger(
         f"{size.path}: {size.n_replies:,} replies, {size.n_bytes / 1e6:.1f} MB"
     )
     if overview.spend:
-        console.out.print(_build_spend_table(overview.spend))
+        rows = [_format_spend(priced) for priced in overview.spend]
+        console.print_rows(SPEND_COLUMNS, rows, N_SPEND_NAMES)
 
 
 @app.command("export")
@@ -147,7 +151,8 @@ def remove_replies(
     if not n_replies:
         console.print_line("no reply meets these criteria; nothing was removed")
         return
-    console.out.print(_build_group_table(planned.groups))
+    rows = [_format_group(group) for group in planned.groups]
+    console.print_rows(GROUP_COLUMNS, rows, N_GROUP_NAMES)
     if dry_run:
         console.print_line(f"{n_replies:,} replies would be removed")
         return
@@ -162,40 +167,34 @@ def remove_replies(
     console.print_line(f"{n_removed:,} replies removed")
 
 
-def _build_group_table(groups: list[ReplyGroup]) -> Table:
-    """Replies by model, endpoint and task."""
-    table = Table("model", "endpoint", "task", "replies", "unusable", "tokens", "days")
-    for group in groups:
-        n_tokens = group.prompt_tokens + group.answer_tokens
-        days = group.first_day
-        if group.last_day != days:
-            days = f"{days} to {group.last_day}"
-        table.add_row(
-            group.model,
-            group.endpoint or NOT_NOTED,
-            group.task,
-            f"{group.n_replies:,}",
-            f"{group.n_unusable:,}",
-            f"{n_tokens:,}",
-            days,
-        )
-    return table
+def _format_group(group: ReplyGroup) -> list[str]:
+    """Replies to one task by one model of one endpoint."""
+    n_tokens = group.prompt_tokens + group.answer_tokens
+    days = group.first_day
+    if group.last_day != days:
+        days = f"{days} to {group.last_day}"
+    return [
+        group.model,
+        group.endpoint or NOT_NOTED,
+        group.task,
+        f"{group.n_replies:,}",
+        f"{group.n_unusable:,}",
+        f"{n_tokens:,}",
+        days,
+    ]
 
 
-def _build_spend_table(spend: list[PricedSpend]) -> Table:
-    """Spend by model and day."""
-    table = Table(*COLUMNS)
-    for priced in spend:
-        row = priced.spend
-        table.add_row(
-            row.day,
-            row.model,
-            row.endpoint or NOT_NOTED,
-            row.way,
-            f"{row.n_replies:,}",
-            f"{row.prompt_tokens:,}",
-            f"{row.answer_tokens:,}",
-            "unknown price" if priced.usd is None else f"{priced.usd:.2f}",
-            priced.source,
-        )
-    return table
+def _format_spend(priced: PricedSpend) -> list[str]:
+    """Spend by one model on one day."""
+    row = priced.spend
+    return [
+        row.day,
+        row.model,
+        row.endpoint or NOT_NOTED,
+        row.way,
+        f"{row.n_replies:,}",
+        f"{row.prompt_tokens:,}",
+        f"{row.answer_tokens:,}",
+        "unknown price" if priced.usd is None else f"{priced.usd:.2f}",
+        priced.source,
+    ]

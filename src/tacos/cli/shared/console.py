@@ -32,6 +32,8 @@ errors = CleanConsole(stderr=True, highlight=False, markup=False, emoji=False)
 
 HANGING_WIDTH = 8
 """Characters of a label before a sentence."""
+WHOLE_WIDTH = 10_000
+"""Characters by which no table is cut."""
 HEAD_WIDTH = 9
 """Characters on a line of the head of a column of numbers."""
 
@@ -83,6 +85,26 @@ def print_pairs(
 ) -> None:
     """Print a table of two columns; see `build_table`."""
     out.print(build_table(title, rows, label_width))
+
+
+def print_rows(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], n_names: int
+) -> None:
+    """Print a table. Where it would be cut, as in most pipes, each row is its first `n_names`
+    cells on one line, and the others below.
+    """
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*row)
+    as_wide_as_it_takes = out.options.update_width(WHOLE_WIDTH)
+    if out.measure(table, options=as_wide_as_it_takes).maximum <= out.width:
+        out.print(table)
+        return
+    for row in rows:
+        print_line("  ".join(row[:n_names]))
+        labelled = zip(columns[n_names:], row[n_names:], strict=True)
+        cells = [f"{column}: {cell}" for column, cell in labelled if cell]
+        print_hanging([("", ", ".join(cells))])
 
 
 def build_table(
