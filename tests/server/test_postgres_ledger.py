@@ -161,6 +161,9 @@ def test_a_wrong_address_is_one_line_that_says_what_to_do(
     wrong = refuse(postgres.address("postgres", "wr0ngw0rd"), "~/.pgpass or PGPASSWORD")
     assert "wr0ngw0rd" not in wrong
     refuse(good.replace(f":{ESCAPED_PASSWORD}", ""), "no password supplied")
+    # Before: "SSL was [secret]d", and lines of psycopg's own for half a minute.
+    refuse(f"{good}?sslmode=require", "SSL was required")
+    refuse(f"{good}?replication=database", "leave replication=... out of its address")
     for bad in (
         f"postgresql://u:p%zz{ESCAPED_PASSWORD}@h/db",
         f"{good}?pasword={ESCAPED_PASSWORD}",
