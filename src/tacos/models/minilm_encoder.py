@@ -45,7 +45,7 @@ class MiniLM:
 
     threads: int | None = None
     max_tokens: int = 256
-    batch: int = 2048
+    batch: int = 1024
     dim: int = field(default=DIM, init=False)
     name: str = field(default="minilm", init=False)
 

@@ -107,11 +107,10 @@ class GainTask(NamedTuple):
     """What is selected from.
 
     `ids` and `tags` are those of a pool, by the number of the row; `judged` are its judged rows
-    (row, cluster, score), and `order` the place of each among them, the better of equal gains
-    first. `covers_pool`: the rows
-    taken are to cover as many tags as random rows of this pool. `is_first` flags the rows of groups
-    that are served first, `unjudged` are rows, with their clusters, that may come in where judged
-    ones are too few.
+    (row, cluster, score; without row where each row of the pool is judged), and `order` the place
+    of each among them, the better of equal gains first. `covers_pool`: the rows taken are to cover
+    as many tags as random rows of this pool. `is_first` flags the rows of groups that are served
+    first, `unjudged` are rows, with their clusters, that may come in where judged ones are too few.
     """
 
     ids: pl.Series
@@ -226,7 +225,7 @@ class _GainTaker:
             task.tag_price,
         )
         rows = GainRows(
-            _find_samples(task.judged["row"].to_numpy(), task.order),
+            _find_rows(task, task.order),
             _find_clusters(task),
             quality,
             task.tags,
@@ -287,9 +286,12 @@ class _GainTaker:
         if number_of is not None:
             places = number_of[places].tolist()
         taken = dict(picks)
-        chosen = self.task.judged[self.task.order[places]]
-        ids = self.task.ids.gather(chosen["row"]).to_list()
-        for id_, (row, cluster, score) in zip(ids, chosen.rows(), strict=True):
+        judged_places = self.task.order[places]
+        rows = _find_rows(self.task, judged_places)
+        ids = self.task.ids.gather(rows).to_list()
+        chosen = self.task.judged[judged_places].select("cluster", "score").rows()
+        columns = zip(ids, rows.tolist(), chosen, strict=True)
+        for id_, row, (cluster, score) in columns:
             taken[row] = Pick(id_, cluster, score, step.rule)
         return taken
 
@@ -304,13 +306,11 @@ class _GainTaker:
         return int(is_covered.sum())
 
 
-def _find_samples(rows: Numbers, order: Numbers) -> Numbers:
-    """`rows[order]`, the rows of a pool, shape (rows,)."""
-    # Where each row of the pool is judged, they are the places.
-    is_whole = len(rows) > 0 and int(rows[-1]) == len(rows) - 1
-    if is_whole and (rows[1:] > rows[:-1]).all():
-        return order
-    return gather_values(rows, order)
+def _find_rows(task: GainTask, places: Numbers) -> Numbers:
+    """The rows of the pool at places among the judged ones, shape (places,)."""
+    if "row" not in task.judged.columns:
+        return places
+    return gather_values(task.judged["row"].to_numpy(), places)
 
 
 def _find_clusters(task: GainTask) -> npt.NDArray[Any]:

@@ -377,12 +377,21 @@ def build_gain_task(
     return GainTask(
         ids,
         tags,
-        judged.select("row", "cluster", "score"),
+        _leave_out_places(judged.select("row", "cluster", "score")),
         order,
         rule.reliability,
         rule.tag_price,
         steps,
     )
+
+
+def _leave_out_places(judged: pl.DataFrame) -> pl.DataFrame:
+    """The table without rows that are the places in it, as where each row of a pool is judged."""
+    rows = judged["row"].to_numpy()
+    is_whole = len(rows) > 0 and int(rows[-1]) == len(rows) - 1
+    if is_whole and (rows[1:] > rows[:-1]).all():
+        return judged.drop("row")
+    return judged
 
 
 def _pick_by_gain(
