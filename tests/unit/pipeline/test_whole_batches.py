@@ -93,6 +93,17 @@ def test_a_batch_is_tagged_as_by_a_request_for_each(n_texts: int) -> None:
     assert at_once.paid == one_by_one.paid == ()
 
 
+def test_a_batch_without_any_tag_has_empty_lists() -> None:
+    batch = QuestionBatch(ask_tags(["", " "]), {})
+    work = build_work("tag", tagger.load())
+
+    at_once = work(batch).output.table
+
+    assert at_once["tags"].to_list() == at_once["confidences"].to_list() == [[], []]
+    one_by_one = replace(work, answer_at_once=asks_each)(batch).output.table
+    assert_frame_equal(at_once, one_by_one)
+
+
 @pytest.mark.parametrize("stage", ["grade", "reread"])
 @pytest.mark.parametrize("judges", [("",), ("first", "second")], ids=["one", "two"])
 def test_a_batch_is_graded_as_by_a_request_for_each(
